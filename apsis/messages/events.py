@@ -1,0 +1,91 @@
+"""The event journal: what the scheduler committed, published on XPUB and handed out by REPLAY."""
+
+from typing import Any
+
+from apsis.messages.body import Body
+from apsis.runs.run import Run
+
+
+class RunEvent(Body, frozen=True, kw_only=True, tag="run"):
+    """Scheduler publishes on `v1/ev/run/JOB/RUN/STATE/`; web, store, alerts and outsiders hear it.
+
+    `run` is the whole row after the change, or None where it was withdrawn (`event` is then `withdrawn`).
+    """
+
+    id: int
+    at: str
+    run_id: str
+    job_id: str
+    actor: str
+    #: the new state, or `refused`, `mark`, `note`, `withdrawn`
+    event: str
+    old: str = ""
+    reason: str = ""
+    run: Run | None = None
+    #: True: args were too large for the bus and are elided in `run`
+    elided: bool = False
+
+
+class JobEvent(Body, frozen=True, kw_only=True, tag="job"):
+    """Scheduler publishes on `v1/ev/job/JOB/`: a job was `added`, `changed` or `removed`."""
+
+    id: int
+    at: str
+    job_id: str
+    actor: str
+    event: str
+    #: what REST shows of the job; None when it was removed
+    job: dict[str, Any] | None = None
+
+
+class SysEvent(Body, frozen=True, kw_only=True, tag="sys"):
+    """Scheduler publishes on `v1/ev/sys/KIND/`: `started`, `reloaded`, `not_run` (a range of due times), `host`."""
+
+    id: int
+    at: str
+    kind: str
+    actor: str = "scheduler"
+    detail: dict[str, Any] = {}
+
+
+Event = RunEvent | JobEvent | SysEvent
+
+
+class Heartbeat(Body, frozen=True, kw_only=True, tag="hb"):
+    """Scheduler publishes on `v1/hb/` each 5 s, and with each group of events at most once a second."""
+
+    journal: int
+    term: int
+    head: int
+    floor: int
+    now: str
+
+
+class Welcome(Body, frozen=True, kw_only=True, tag="welcome"):
+    """Hub publishes on `v1/hello/PEER/` when that subscription has reached it: all earlier ones are in force."""
+
+    hub: str
+    journal: int = 0
+    term: int = 0
+    head: int = 0
+
+
+class Replay(Body, frozen=True, kw_only=True, tag="replay"):
+    """Anyone asks the scheduler for events after `since` whose topic begins with `prefix`."""
+
+    since: int
+    prefix: str = "v1/ev/"
+    #: at most 500
+    limit: int = 500
+
+
+class Page(Body, frozen=True, kw_only=True, tag="page"):
+    """Scheduler answers `Replay`: at most 500 events or 512 KiB; ask again from `last` until it equals `head`.
+
+    With a NO and code `floor`, the events are gone: take a snapshot.
+    """
+
+    journal: int
+    last: int
+    head: int
+    events: list[Event]

@@ -1,0 +1,1 @@
+"""Runs: their states, what is kept of each, and the core that decides about them."""
