@@ -85,8 +85,8 @@ class BuildUi(Command):
                 subprocess.run([*npm, *step], cwd=UI, env=environment, check=True)
             except subprocess.CalledProcessError as error:
                 raise SystemExit(
-                    f"the page could not be built: 'npm {' '.join(step)}' ended with status {error.returncode} in web/ui; "
-                    "its output is above. It needs the npm registry, or a proxy set by npm_config_registry"
+                    f"the page could not be built: 'npm {' '.join(step)}' ended with status {error.returncode}; its "
+                    "output is above. It needs the npm registry, or a mirror named by npm_config_registry"
                 ) from error
         STAMP.write_text(stamp)
 

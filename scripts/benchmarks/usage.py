@@ -1,0 +1,28 @@
+"""What the processes of an installation have used: CPU and memory, from /proc."""
+
+import os
+from pathlib import Path
+
+from harness.installation import Installation
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu(home: Installation) -> dict[str, float]:
+    """Return service: seconds of CPU used so far, waited-for children included."""
+    return {name: _cpu(pid) for name, pid in home.processes().items()}
+
+
+def pss(home: Installation) -> dict[str, int]:
+    """Return service: proportional set size in bytes."""
+    return {name: _pss(pid) for name, pid in home.processes().items()}
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in fields[11:15]) / TICK
+
+
+def _pss(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
