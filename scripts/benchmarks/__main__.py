@@ -4,7 +4,6 @@ import os
 import platform
 import sys
 
-from harness.installation import Installation
 from benchmarks.measures import (
     IDLE_JOBS,
     TRUE,
@@ -18,6 +17,7 @@ from benchmarks.measures import (
     quantile,
     throughput,
 )
+from harness.installation import Installation
 
 WORDS = ("throughput", "lateness", "idle")
 RUNS = 500

@@ -3,9 +3,9 @@
 import os
 
 import pytest
-from conftest import Ledger, printed
 
 from harness.installation import Installation, until
+from harness.work import Ledger, printed
 
 SERVICES = ("hub", "scheduler", "supervisor", "zygote", "store", "web")
 
