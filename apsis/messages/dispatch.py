@@ -145,6 +145,8 @@ class HostHello(Body, frozen=True, kw_only=True, tag="host"):
     boot: str
     #: number of the last report made, 0 if none
     seq: int
+    #: reports up to here are gone from the spool: a scheduler that has fewer (a restored backup) goes on from here
+    acked: int = 0
     floor: int
     version: str
     cores: int

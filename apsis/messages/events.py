@@ -59,6 +59,8 @@ class Heartbeat(Body, frozen=True, kw_only=True, tag="hb"):
     head: int
     floor: int
     now: str
+    #: what keeps the scheduler from its work, for health; empty: nothing
+    problems: list[str] = []
 
 
 class Welcome(Body, frozen=True, kw_only=True, tag="welcome"):

@@ -37,6 +37,8 @@ class Kept(Body, frozen=True, kw_only=True, tag="kept"):
     stream: str
     length: int
     complete: bool = False
+    #: what came last could not be taken (bytes before it are missing, or its crc differs): send from `length` again
+    again: bool = False
 
 
 class OutputAck(Body, frozen=True, kw_only=True, tag="output_ack"):

@@ -1,0 +1,1 @@
+"""The commands of `apsis`, one file each."""

@@ -1,0 +1,96 @@
+"""`apsis output`: print what a run printed."""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from apsis.cli.connection import PATIENCE, Connection, connected
+from apsis.cli.finding import no_such_run
+from apsis.cli.terminal import note
+from apsis.errors import BadRequest, NotFound
+
+if TYPE_CHECKING:
+    from apsis.client import Client
+
+_ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+@click.command()
+@click.argument("run_id", metavar="ID")
+@click.argument("stream", required=False, metavar="[NAME]")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is printed, until the run has ended.")
+@click.option("-n", "--tail", type=click.IntRange(1, 5000), metavar="N", help="Begin with the last N lines.")
+@click.option("--head", type=click.IntRange(1), metavar="N", help="The first N lines alone.")
+@click.option("--range", "span", metavar="A-B", help="Bytes A to B alone, counted from 0.")
+@click.option("--no-ansi", is_flag=True, help="Without colours and other terminal codes.")
+@connected
+def command(
+    connection: Connection, run_id: str, stream: str | None, follow: bool, tail: int | None, head: int | None,
+    span: str | None, no_ansi: bool,
+) -> None:  # fmt: skip
+    """Print the bytes that run ID printed; NAME is output, or stdout or stderr where they are kept apart.
+
+    A broken connection is taken up again where it broke.
+    """
+    if sum(one is not None for one in (tail, head, span)) > 1 or (follow and (head or span)):
+        raise BadRequest("--tail, --head and --range exclude each other, and --follow goes with --tail alone")
+    client = connection.client(patience=PATIENCE if follow else 0.0)
+    name = stream or _default_stream(client, run_id)
+    pieces = _pieces(client, run_id, name, follow=follow, tail=tail, span=span)
+    try:
+        for data in _first_lines(pieces, head):
+            sys.stdout.buffer.write(_ANSI.sub(b"", data) if no_ansi else data)
+            sys.stdout.buffer.flush()
+    except KeyboardInterrupt:
+        note(f"\nStopped watching; the run goes on.  To stop it: apsis stop {run_id}")
+        raise
+
+
+def _default_stream(client: "Client", run_id: str) -> str:
+    """Return the one stream of a run; where two are kept apart, stdout, and say so."""
+    try:
+        names = list(client.outputs(run_id))
+    except NotFound:
+        raise no_such_run(client, run_id) from None
+    if not names or "output" in names:
+        return "output" if names or _is_merged(client.run(run_id)) else "stdout"
+    if "stderr" in names and len(names) > 1:
+        note(f"(stdout; there is stderr too: apsis output {run_id} stderr)")
+    return "stdout" if "stdout" in names else names[0]
+
+
+def _is_merged(run: dict[str, Any]) -> bool:
+    return bool((run.get("program") or {}).get("streams") != "split")
+
+
+def _pieces(
+    client: "Client", run_id: str, name: str, *, follow: bool, tail: int | None, span: str | None
+) -> Iterable[bytes]:
+    if span is not None:
+        first, dash, last = span.partition("-")
+        if not dash or not first.isdecimal() or not (last.isdecimal() or not last):
+            raise BadRequest(f"--range {span!r} is no range", hint="write A-B, e.g. 0-1023, or A-")
+        length = client.outputs(run_id).get(name, {}).get("length", 0)
+        stop = min(length, int(last) + 1) if last else length
+        return client.read_output(run_id, name, int(first), stop)
+    start = 0
+    if tail is not None:
+        lines = client.tail(run_id, name, tail)["lines"]
+        start = lines[0]["offset"] if lines else 0
+    return client.follow_output(run_id, name, start) if follow else client.read_output(run_id, name, start)
+
+
+def _first_lines(pieces: Iterable[bytes], count: int | None) -> Iterable[bytes]:
+    for data in pieces:
+        if count is None:
+            yield data
+            continue
+        lines = data.split(b"\n", count)
+        if len(lines) > count:
+            yield data[: len(data) - len(lines[count])]
+            return
+        count -= len(lines) - 1
+        yield data

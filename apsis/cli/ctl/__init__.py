@@ -1,0 +1,1 @@
+"""The commands of `apsisctl`, one file each."""

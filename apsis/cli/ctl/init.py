@@ -1,0 +1,135 @@
+"""`apsisctl init`: make a home."""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+import click
+
+import apsis
+from apsis.cli.ctl.home_option import command_for, home_option
+from apsis.errors import Conflict
+from apsis.home import Home
+
+_CONFIG: Final = """\
+# The configuration of this installation of Apsis. All that is commented out shows the default.
+
+web:
+  # where the page and the API listen; another address than this machine's own needs TLS before it
+  bind: 127.0.0.1
+  # 0 takes a free port; `apsisctl status` says which
+  port: 5883
+
+# folder of the job files, relative to this one
+# job_dir: jobs
+
+# schedule:
+#   horizon: 86400      # seconds ahead for which runs are made
+#   max_ahead: 100      # runs made ahead for each schedule, at most
+#   max_age: null       # seconds; due times older than this are recorded and not run after a downtime
+
+# waiting:
+#   max_time: null      # seconds that a run may wait for its conditions
+
+# output:
+#   max_bytes: 268435456    # kept of each run's output, head and tail, where its job says nothing else
+
+# named counts that jobs take while they run
+# resources:
+#   database: 4
+
+# log:
+#   level: info         # debug, info, warning or error
+"""
+
+#: folder: mode. `keys` is for this user alone; the group may look into the others
+_FOLDERS: Final = {
+    "jobs": 0o750,
+    "db": 0o750,
+    "spool": 0o750,
+    "output": 0o750,
+    "log": 0o750,
+    "keys": 0o700,
+    "run": 0o750,
+}
+
+
+@click.command()
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.option("--demo", is_flag=True, help="Add example jobs that show every feature, and their data.")
+@home_option
+def command(home: Home, directory: Path | None, demo: bool) -> None:
+    """Make a home in DIRECTORY (default: $APSIS_HOME, else ~/.apsis).
+
+    The home gets a configuration, a folder for jobs, and the token that logs you in.
+    """
+    home = Home.find(directory) if directory else home
+    is_new = not home.config.exists()
+    if is_new:
+        make_home(home)
+    jobs = copy_demo(home) if demo else 0
+    if is_new:
+        click.echo(f"Made a home in {home.root}")
+    elif not demo:
+        click.echo(f"{home.root} is a home already; nothing was changed")
+    if demo:
+        click.echo(f"Added {jobs} demo files; those that were there already were left as they are")
+    click.echo(f"  Jobs go into:  {home.jobs}")
+    click.echo(f"  Start it with: {command_for(home, 'start')}")
+
+
+def make_home(home: Home) -> None:
+    """Make the folders, the token, and last the configuration, which marks the folder as a home.
+
+    Raises:
+        Conflict: the folder holds other things; nothing was changed.
+        OSError: it cannot be written.
+    """
+    _refuse_others(home)
+    home.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+    for name, mode in _FOLDERS.items():
+        (home.root / name).mkdir(mode=mode, exist_ok=True)
+    if not home.token.exists():
+        _write_secret(home.token, secrets.token_urlsafe(32) + "\n")
+    fresh = home.root / f".{home.config.name}.new"
+    fresh.write_text(_CONFIG)
+    fresh.chmod(0o640)
+    fresh.rename(home.config)
+
+
+def copy_demo(home: Home) -> int:
+    """Copy the demo's files that are not there yet, and return how many."""
+    source = Path(apsis.__file__).parent / "demo"
+    copied = 0
+    for path in sorted(source.rglob("*")):
+        target = home.root / path.relative_to(source)
+        if "__pycache__" in path.parts or path.name == "__init__.py" or not path.is_file() or target.exists():
+            continue
+        target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        shutil.copy(path, target)
+        copied += 1
+    return copied
+
+
+def _refuse_others(home: Home) -> None:
+    if home.root.exists() and not home.root.is_dir():
+        raise Conflict(f"{home.root} is a file", hint="name a folder: apsisctl init DIR")
+    if not home.root.is_dir():
+        return
+    # an init that was broken off left nothing else than these
+    others = {path.name for path in home.root.iterdir()} - {*_FOLDERS, home.token.name, f".{home.config.name}.new"}
+    if others:
+        shown = ", ".join(sorted(others)[:3])
+        raise Conflict(
+            f"{home.root} is not empty and is not an Apsis home (it holds {shown})",
+            hint="name a new or an empty folder: apsisctl init DIR",
+        )
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that is readable by its owner alone from its first moment on."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w") as stream:
+        stream.write(text)

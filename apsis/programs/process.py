@@ -1,0 +1,67 @@
+"""A program that runs as a process, as bound for one run."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from apsis.messages.dispatch import Process, StopPolicy, TimeoutPolicy
+from apsis.programs.signals import signal_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessProgram:
+    """All that is known of a process before it is started; nothing in it is a template any more."""
+
+    type: str
+    argv: tuple[str, ...]
+    #: the shell command as it was written and expanded; None for a program with argv
+    command: str | None = None
+    #: host, group or alias; None: any
+    host: str | None = None
+    user: str | None = None
+    group: str | None = None
+    cwd: str | None = None
+    env: dict[str, str | None] = field(default_factory=dict)
+    stop: StopPolicy = field(default_factory=StopPolicy)
+    timeout: TimeoutPolicy | None = None
+    leftovers: str = "kill"
+    streams: str = "merged"
+    max_bytes: int | None = None
+    #: exit statuses that count as success
+    success_exit_codes: tuple[int, ...] = (0,)
+
+    def to_process(self, *, env: dict[str, str] | None = None, max_bytes: int | None = None) -> Process:
+        """Return what the supervisor is told.
+
+        `env` (what is set for every run) yields to the program's own; `max_bytes` counts where the job gives none.
+        """
+        return Process(
+            argv=list(self.argv),
+            env={**(env or {}), **self.env},
+            cwd=self.cwd,
+            user=self.user,
+            group=self.group,
+            stop=self.stop,
+            timeout=self.timeout,
+            streams=self.streams,
+            leftovers=self.leftovers,
+            max_bytes=self.max_bytes if self.max_bytes is not None else max_bytes,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a run shows it: environment variables by name only, and nothing that is as by default."""
+        shown: dict[str, Any] = {"type": self.type}
+        if self.command is None:
+            shown["argv"] = list(self.argv)
+        else:
+            shown |= {"command": self.command, "argv": list(self.argv)}
+        for key in ("host", "user", "group", "cwd", "max_bytes"):
+            if getattr(self, key) is not None:
+                shown[key] = getattr(self, key)
+        if self.env:
+            shown["env"] = sorted(self.env)
+        shown["stop"] = {"signal": signal_name(self.stop.signal), "grace_period": self.stop.grace}
+        if self.timeout:
+            shown["timeout"] = {"duration": self.timeout.duration, "signal": signal_name(self.timeout.signal)}
+        if self.success_exit_codes != (0,):
+            shown["success_exit_codes"] = list(self.success_exit_codes)
+        return {**shown, "leftovers": self.leftovers, "streams": self.streams}

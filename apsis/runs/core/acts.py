@@ -1,0 +1,123 @@
+"""Acts of people on one run: start, skip, stop, kill, signal, mark, rerun."""
+
+import signal as signals
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from apsis.errors import BadRequest, Conflict, NotFound
+from apsis.jobs.bind import complete_args
+from apsis.messages.dispatch import Signal
+from apsis.messages.requests import ActOnRun
+from apsis.runs.core.book import HOLDING
+from apsis.runs.core.making import new_row
+from apsis.runs.core.rows import RunRow
+from apsis.runs.core.starts import consider
+from apsis.runs.core.stops import order_stop
+from apsis.runs.core.turn import Turn
+from apsis.runs.states import FINISHED, State
+from apsis.times import parse_time
+
+_PENDING = frozenset({State.SCHEDULED, State.WAITING})
+
+
+def act(turn: Turn, deed: ActOnRun, actor: str) -> dict[str, Any]:
+    """Do one thing to one run, and return `{"run": ...}`: the run, or the new one where it is run again.
+
+    Raises:
+        NotFound: there is no such run, or no such job any more.
+        Conflict: its state forbids it.
+        BadRequest: there is no such act, signal or state.
+    """
+    row = turn.book.find(deed.run_id)
+    if row is None:
+        raise NotFound(f"there is no run {deed.run_id!r}", hint="`apsis runs` lists them", loc="run_id")
+    if deed.action == "start":
+        _start(turn, row, actor)
+    elif deed.action == "skip":
+        _need(row, _PENDING, "skipped", "stop it instead" if row.run.state in HOLDING else "")
+        turn.move(row, State.SKIPPED, f"skipped by {actor}", actor=actor)
+    elif deed.action in {"stop", "kill"}:
+        _stop(turn, row, actor, kill=deed.action == "kill")
+    elif deed.action == "signal":
+        _signal(turn, row, deed, actor)
+    elif deed.action == "mark":
+        _mark(turn, row, deed, actor)
+    elif deed.action == "rerun":
+        return _shown(turn, _rerun(turn, row, deed, actor))
+    else:
+        known = "start, skip, stop, kill, signal, mark, rerun"
+        raise BadRequest(f"there is no act {deed.action!r}", hint=f"known: {known}", loc="action")
+    return _shown(turn, row)
+
+
+def _shown(turn: Turn, row: RunRow) -> dict[str, Any]:
+    now = turn.book.find(row.run.run_id) or row
+    return {"run": msgspec.to_builtins(now.run)}
+
+
+def _need(row: RunRow, states: frozenset[State], what: str, hint: str = "") -> None:
+    if row.run.state not in states:
+        raise Conflict(f"{row.run.run_id} is {row.run.state.value} and cannot be {what}", hint=hint)
+
+
+def _start(turn: Turn, row: RunRow, actor: str) -> None:
+    hint = "run it again with rerun" if row.run.state in FINISHED else ""
+    _need(row, _PENDING, "started", hint)
+    reason = f"started by {actor}"
+    facts = replace(row.facts, forced=True)
+    row = turn.keep(row, facts)
+    consider(turn, row, actor=actor, reason=reason)
+
+
+def _stop(turn: Turn, row: RunRow, actor: str, *, kill: bool) -> None:
+    what = "killed" if kill else "stopped"
+    _need(row, HOLDING, what, "skip it instead" if row.run.state in _PENDING else "it is not running")
+    if not kill and (row.run.state is State.STOPPING or row.facts.stop_by is not None):
+        raise Conflict(f"{row.run.run_id} is being stopped already", hint="kill ends it by force")
+    order_stop(turn, row, actor, kill=kill)
+
+
+def _signal(turn: Turn, row: RunRow, deed: ActOnRun, actor: str) -> None:
+    number = deed.signal
+    if number is None or number not in {each.value for each in signals.Signals}:
+        raise BadRequest(f"there is no signal {number}", hint="give its number, e.g. 10 for USR1", loc="signal")
+    _need(row, frozenset({State.RUNNING, State.STOPPING}), "sent a signal", "it is not running")
+    if row.run.host is None:
+        raise Conflict(f"{row.run.run_id} has no process: it is a no-op", hint="stop it instead")
+    host = turn.book.hosts[row.run.host]
+    turn.command(host, row.run.run_id, Signal, run_id=row.run.run_id, signal=number, by=actor)
+    turn.note(row, f"signal {signals.Signals(number).name} sent by {actor}", actor=actor)
+
+
+def _mark(turn: Turn, row: RunRow, deed: ActOnRun, actor: str) -> None:
+    known = ", ".join(sorted(FINISHED))
+    if deed.state not in set(FINISHED):
+        raise BadRequest(f"a run cannot be marked {deed.state!r}", hint=f"one of: {known}", loc="state")
+    _need(row, FINISHED, "marked", "only finished runs are; stop or skip it first")
+    state = State(deed.state)
+    reason = f"marked {state.value} by {actor}"
+    stamps = {**row.run.timestamps, state.value: turn.at}
+    turn.note(row, reason, actor=actor, event="mark", state=state, reason=reason, timestamps=stamps)
+
+
+def _rerun(turn: Turn, row: RunRow, deed: ActOnRun, actor: str) -> RunRow:
+    _need(row, FINISHED, "run again", "it has not finished yet")
+    if deed.as_ not in {"now", "then"}:
+        raise BadRequest(f"a run cannot be run again as {deed.as_!r}", hint="as: now or then", loc="as")
+    run, book = row.run, turn.book
+    if deed.as_ == "now":
+        job = book.jobs.get(run.job_id) or (book.version(run.job_version) if run.job_id.startswith("ad hoc/") else None)
+        if job is None:
+            raise NotFound(f"there is no job {run.job_id!r} any more", hint="run it again as it was then: as=then")
+    else:
+        job = book.version(run.job_version)
+        if job is None:
+            raise NotFound(f"the definition of {run.job_id!r} that {run.run_id} was made from is not known any more")
+    args = complete_args(job, run.args)
+    due = parse_time(run.schedule_time) if run.schedule_time else None
+    again = new_row(turn, job, args, due, rerun_of=run.run_id)
+    turn.note(row, f"run again as {again.run.run_id}", actor=actor, reruns=[*run.reruns, again.run.run_id])
+    consider(turn, again, actor=actor, reason=f"rerun of {run.run_id}")
+    return again

@@ -1,0 +1,259 @@
+"""The core's memory: unfinished runs, jobs, plans, hosts, open commands, and the indexes over them."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from heapq import heappop, heappush
+
+from apsis.conditions import Condition, read_bound
+from apsis.errors import ApsisError
+from apsis.jobs.job import Job
+from apsis.jobs.params import Param
+from apsis.messages.requests import Done
+from apsis.runs.core.plans import Plan
+from apsis.runs.core.ports import Archive, ParsesJob
+from apsis.runs.core.rows import CommandRow, CursorRow, HostRow, RunRow, Stored
+from apsis.runs.core.settings import Settings
+from apsis.runs.core.waiting import Need, Waiting
+from apsis.runs.states import FINISHED, State
+from apsis.times import parse_time, to_micros
+
+#: states in which a run holds its place under `max_running` and on its host
+HOLDING = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
+#: states whose runs have not been given to a program yet
+BEFORE = frozenset({State.NEW, State.SCHEDULED, State.WAITING})
+
+
+@dataclass(slots=True)
+class Host:
+    """A host as it stands: its row, and what is only known while we live."""
+
+    row: HostRow
+    connected: bool = False
+    #: since when it has been away; None: it is not, or has been marked so
+    away_since: datetime | None = None
+    #: ids of process runs that hold a place here
+    busy: set[str] = field(default_factory=set)
+    #: when the oldest run to be forgotten was added
+    forget_since: datetime | None = None
+
+
+class Timers:
+    """A heap of (time, what), where what was put later at another time replaces nothing: the reader checks."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str]] = []
+
+    def put(self, micros: int, what: str) -> None:
+        """Add a time."""
+        heappush(self._heap, (micros, what))
+
+    def first(self) -> int | None:
+        """Return the earliest time."""
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: int) -> list[tuple[int, str]]:
+        """Take out what is at or before now, in order."""
+        due = []
+        while self._heap and self._heap[0][0] <= now:
+            due.append(heappop(self._heap))
+        return due
+
+
+class Book:
+    """Everything that the core knows; its modules read and change it, `Turn` alone writes runs."""
+
+    def __init__(self, stored: Stored, archive: Archive, settings: Settings, parse: ParsesJob) -> None:
+        self.journal = stored.journal
+        self.term = stored.term
+        self.head = stored.head
+        self.last_run = stored.last_run
+        self.latest = stored.latest
+        self.archive = archive
+        self.settings = settings
+        self.parse = parse
+        #: False until the job directory has been read once: until then nothing becomes due
+        self.loaded = False
+        self.jobs: dict[str, Job] = {}
+        self.errors = stored.errors
+        #: the clock is far behind the last commit: nothing is started by it
+        self.clock_is_back = False
+        #: why the last reload was held, or ""
+        self.held = ""
+        self.rows: dict[str, RunRow] = {}
+        self.waiting = Waiting()
+        self.hosts: dict[str, Host] = {}
+        #: host: dispatch: command, in order of dispatch
+        self.commands: dict[str, dict[int, CommandRow]] = {}
+        #: job: schedule key: cursor
+        self.cursors: dict[str, dict[str, CursorRow]] = {}
+        self.plans: dict[tuple[str, str], Plan] = {}
+        #: (job, schedule): how many of its runs are scheduled, and how many waiting
+        self.scheduled: Counter[tuple[str, str]] = Counter()
+        self.stuck: Counter[tuple[str, str]] = Counter()
+        #: due times of scheduled runs; ends of no-ops, of waiting, by stop schedules; refills of plans
+        self.due = Timers()
+        self.ends = Timers()
+        self.give_up = Timers()
+        self.stops = Timers()
+        self.refills: list[tuple[int, tuple[str, str]]] = []
+        #: plans that may be able to make another run
+        self.short: dict[tuple[str, str], None] = {}
+        #: job: (due, args): the unfinished run that a schedule made
+        self.made: dict[str, dict[tuple[int, str], str]] = {}
+        #: scheduled runs of a job that is planned anew, until its plan comes past them
+        self.aside: dict[str, RunRow] = {}
+        #: (job, args) and (job, None): how many hold a place
+        self.holding: Counter[tuple[str, str | None]] = Counter()
+        #: (job, args): ids of unfinished runs
+        self.unfinished: dict[tuple[str, str], set[str]] = {}
+        #: finished or marked since the last commit, which the archive does not show yet
+        self.fresh: dict[str, RunRow] = {}
+        self.fresh_answers: dict[str, tuple[str, Done]] = {}
+        #: ids of runs to be looked at; needs of which the first in the queue is; ended runs whose effects are owed
+        self.agenda: deque[str] = deque()
+        self.free: dict[Need, None] = {}
+        self.ended: deque[RunRow] = deque()
+        #: runs made ahead, in all
+        self.ahead = 0
+        #: how often a waiting run was looked at: tests count it
+        self.looks = 0
+        self._versions: dict[str, Job | None] = {}
+        self._conditions: dict[str, list[Condition]] = {}
+        self._restore(stored)
+
+    def _restore(self, stored: Stored) -> None:
+        for host in stored.hosts:
+            self.hosts[host.host] = Host(host)
+        for command in stored.commands:
+            self.commands.setdefault(command.host, {})[command.dispatch] = command
+        for cursor in stored.cursors:
+            self.cursors.setdefault(cursor.job_id, {})[cursor.key] = cursor
+        for job_id, (version, file) in stored.jobs.items():
+            job = self.version(version)
+            if job is not None:
+                self.jobs[job_id] = replace(job, file=file)
+        for row in stored.runs:
+            self.enter(None, row)
+            if row.run.state in {State.NEW, State.WAITING}:
+                self.agenda.append(row.run.run_id)
+
+    def version(self, version: str) -> Job | None:
+        """Return a job as one of its versions has it, or None if that version is not known or no longer parses."""
+        if version not in self._versions:
+            self._versions[version] = self._read_version(version)
+        return self._versions[version]
+
+    def _read_version(self, version: str) -> Job | None:
+        found = self.archive.version(version)
+        if found is None:
+            return None
+        try:
+            # a calendar's file may have changed since: the run is bound from what the version was called then
+            return replace(self.parse(*found), version=version)
+        except ApsisError:
+            return None
+
+    def keep_version(self, job: Job) -> None:
+        """Have a version at hand before it is committed."""
+        self._versions[job.version] = job
+
+    def find(self, run_id: str) -> RunRow | None:
+        """Return any run, wherever it is kept."""
+        return self.rows.get(run_id) or self.fresh.get(run_id) or self.archive.run(run_id)
+
+    def conditions(self, row: RunRow) -> list[Condition]:
+        """Return what a run waits for, as it was bound."""
+        found = self._conditions.get(row.run.run_id)
+        if found is None:
+            found = [read_bound(value) for value in row.run.conditions]
+            self._conditions[row.run.run_id] = found
+        return found
+
+    def params_of(self, job_id: str) -> dict[str, Param] | None:
+        """Return the params of a job, or None if there is no such job."""
+        job = self.jobs.get(job_id)
+        return job.params if job else None
+
+    def enter(self, old: RunRow | None, row: RunRow | None) -> None:
+        """Put a run's new row in place of its old one in every index; None: there is none."""
+        if old is not None:
+            self._leave(old)
+        if row is None:
+            return
+        run = row.run
+        if run.state in FINISHED:
+            self._conditions.pop(run.run_id, None)
+            return
+        self.rows[run.run_id] = row
+        self.unfinished.setdefault((run.job_id, row.args_key), set()).add(run.run_id)
+        if run.expected and run.schedule_time:
+            due = to_micros(parse_time(run.schedule_time))
+            self.made.setdefault(run.job_id, {})[due, row.args_key] = run.run_id
+        if run.state in HOLDING:
+            self.holding[run.job_id, row.args_key] += 1
+            self.holding[run.job_id, None] += 1
+            if run.host is not None:
+                self.hosts[run.host].busy.add(run.run_id)
+        self._count(row, +1)
+        self._arm(old, row)
+
+    def _leave(self, row: RunRow) -> None:
+        run = row.run
+        if run.state in FINISHED:
+            return
+        self.rows.pop(run.run_id, None)
+        same = self.unfinished.get((run.job_id, row.args_key))
+        if same is not None:
+            same.discard(run.run_id)
+            if not same:
+                del self.unfinished[run.job_id, row.args_key]
+        if run.expected and run.schedule_time:
+            of_job = self.made.get(run.job_id, {})
+            of_job.pop((to_micros(parse_time(run.schedule_time)), row.args_key), None)
+            if not of_job:
+                self.made.pop(run.job_id, None)
+        if run.state in HOLDING:
+            for key in ((run.job_id, row.args_key), (run.job_id, None)):
+                self.holding[key] -= 1
+                if not self.holding[key]:
+                    del self.holding[key]
+            if run.host is not None:
+                self.hosts[run.host].busy.discard(run.run_id)
+        self._count(row, -1)
+
+    def set_aside(self, row: RunRow) -> None:
+        """Let a scheduled run not count as made ahead until it is taken back."""
+        self.aside[row.run.run_id] = row
+        self._count(row, -1)
+
+    def take_back(self, run_id: str) -> None:
+        """Let a run that was set aside count again; one that was not is no matter."""
+        row = self.aside.pop(run_id, None)
+        if row is not None:
+            self._count(row, +1)
+
+    def _count(self, row: RunRow, by: int) -> None:
+        if row.facts.schedule is None:
+            return
+        key = (row.run.job_id, row.facts.schedule)
+        if row.run.state is State.SCHEDULED:
+            self.ahead += by
+            self.scheduled[key] += by
+        elif row.run.state is State.WAITING:
+            self.stuck[key] += by
+        if by < 0:
+            self.short[key] = None
+
+    def _arm(self, old: RunRow | None, row: RunRow) -> None:
+        run = row.run
+        entered = old is None or old.run.state is not run.state
+        if run.state is State.SCHEDULED and entered and run.schedule_time:
+            self.due.put(to_micros(parse_time(run.schedule_time)), run.run_id)
+        if row.facts.ends is not None and (old is None or old.facts.ends is None):
+            self.ends.put(to_micros(parse_time(row.facts.ends)), run.run_id)
+        if run.state is State.WAITING and entered and row.facts.max_wait is not None:
+            since = to_micros(parse_time(run.timestamps[State.WAITING]))
+            self.give_up.put(since + int(row.facts.max_wait * 1e6), run.run_id)
+        if run.state in HOLDING and run.stop_time and (old is None or old.run.state not in HOLDING):
+            self.stops.put(to_micros(parse_time(run.stop_time)), run.run_id)

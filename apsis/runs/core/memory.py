@@ -1,0 +1,132 @@
+"""Tables in memory: what the scheduler's database keeps, for simulations of the core and its crashes."""
+
+from collections.abc import Collection
+from typing import Any
+
+from apsis.messages.events import Event
+from apsis.runs.core.effects import Effects
+from apsis.runs.core.rows import CommandRow, CursorRow, HostRow, JobRow, RequestRow, RunRow, Stored
+from apsis.runs.states import FINISHED, State
+from apsis.times import parse_time, to_micros
+
+
+class MemoryTables:
+    """Keeps what is committed, and what a new core starts from. Implements `apsis.runs.core.ports.Archive`."""
+
+    def __init__(self, journal: int = 1) -> None:
+        self.journal = journal
+        self.term = 0
+        self.runs: dict[int, RunRow] = {}
+        self.events: list[Event] = []
+        self.commands: dict[tuple[str, int], CommandRow] = {}
+        self.cursors: dict[tuple[str, str], CursorRow] = {}
+        self.hosts: dict[str, HostRow] = {}
+        self.jobs: dict[str, JobRow] = {}
+        self.versions: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.requests: dict[str, RequestRow] = {}
+        self.meta: dict[str, str] = {}
+
+    def begin_term(self) -> Stored:
+        """Count one more start of the scheduler, and return everything that it starts from."""
+        self.term += 1
+        return Stored(
+            journal=self.journal,
+            term=self.term,
+            head=len(self.events),
+            last_run=int(self.meta.get("last_run", "0")),
+            latest=max((to_micros(parse_time(event.at)) for event in self.events), default=0),
+            runs=[row for _, row in sorted(self.runs.items()) if row.run.state not in FINISHED],
+            jobs={job_id: (row.version, row.doc.get("file", "")) for job_id, row in self.jobs.items()},
+            cursors=list(self.cursors.values()),
+            hosts=list(self.hosts.values()),
+            commands=[self.commands[key] for key in sorted(self.commands)],
+        )
+
+    def commit(self, effects: Effects) -> None:
+        """Take in all effects of a turn.
+
+        Raises:
+            ValueError: the ids of events are not dense, or one due time was made into two runs.
+        """
+        for event in effects.events:
+            if event.id != len(self.events) + 1:
+                raise ValueError(f"event {event.id} follows {len(self.events)}")
+            self.events.append(event)
+        for num in effects.withdrawn:
+            self.runs.pop(num, None)
+        for row in effects.runs.values():
+            self._refuse_twin(row)
+            self.runs[row.num] = row
+        self.commands |= {(row.host, row.dispatch): row for row in effects.commands}
+        for key in effects.settled:
+            self.commands.pop(key, None)
+        self.hosts |= effects.hosts
+        self.meta |= effects.meta
+        self.versions |= effects.versions
+        self.requests |= {row.request_id: row for row in effects.requests}
+        for cursor_key, cursor in effects.cursors.items():
+            if cursor is None:
+                self.cursors.pop(cursor_key, None)
+            else:
+                self.cursors[cursor_key] = cursor
+        for job_id, job in effects.jobs.items():
+            if job is None:
+                self.jobs.pop(job_id, None)
+            else:
+                self.jobs[job_id] = job
+
+    def _refuse_twin(self, row: RunRow) -> None:
+        run = row.run
+        if not run.expected or row.num in self.runs:
+            return
+        for other in self.runs.values():
+            if other.run.expected and (other.run.job_id, other.run.schedule_time, other.args_key) == (
+                run.job_id,
+                run.schedule_time,
+                row.args_key,
+            ):
+                raise ValueError(f"{run.run_id} and {other.run.run_id} are made for the same due time")
+
+    # What the core asks
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return any stored run."""
+        number = run_id.removeprefix("r")
+        return self.runs.get(int(number)) if number.isdigit() else None
+
+    def finished(self, job_id: str, args_key: str, states: Collection[State], limit: int) -> list[str]:
+        """Return at most `limit` ids of finished runs of a job with exactly these args, in one of the states."""
+        found = [
+            row.run.run_id
+            for row in self.runs.values()
+            if row.run.job_id == job_id and row.args_key == args_key and row.run.state in FINISHED
+            and row.run.state in states
+        ]  # fmt: skip
+        return found[:limit]
+
+    def made(self, job_id: str, due: int, args_key: str) -> bool:
+        """Say whether a schedule has made a run of this job for this due time and these args."""
+        return any(
+            row.run.expected and row.run.job_id == job_id and row.args_key == args_key
+            and row.run.schedule_time and to_micros(parse_time(row.run.schedule_time)) == due
+            for row in self.runs.values()
+        )  # fmt: skip
+
+    def previous(self, job_id: str, args_key: str, before: int) -> tuple[int, State] | None:
+        """Return number and end of the latest finished run of a job with these args and a number below `before`."""
+        ends = [
+            (row.num, row.run.state)
+            for row in self.runs.values()
+            if row.run.job_id == job_id and row.args_key == args_key and row.num < before
+            and row.run.state in FINISHED and row.run.state is not State.SKIPPED
+        ]  # fmt: skip
+        return max(ends, default=None)
+
+    def version(self, version: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the job id and the definition that has this content hash."""
+        return self.versions.get(version)
+
+    def answer(self, request_id: str) -> tuple[str, bytes] | None:
+        """Return the body hash and the encoded answer of a request that was done."""
+        row = self.requests.get(request_id)
+        return (row.body_hash, row.answer) if row else None

@@ -1,0 +1,138 @@
+"""What the core keeps durable: one struct for each kind of row. How rows are stored is the shell's affair."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from apsis.messages.dispatch import Command, Process
+from apsis.runs.run import LogEntry, Run
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the core alone needs to know of an unfinished run, beside what everybody sees."""
+
+    #: key of the schedule that made it
+    schedule: str | None = None
+    #: how many of its conditions, in order, have become true; they stay so
+    passed: int = 0
+    #: started by hand: conditions are passed over
+    forced: bool = False
+    #: its program as bound, from when it is due until its start is ordered; None for a no-op
+    process: Process | None = None
+    #: exit statuses that count as success
+    success_codes: tuple[int, ...] = (0,)
+    #: number of the signal that its own stop policy sends first, and the seconds it then leaves
+    own_signal: int = 15
+    own_grace: float = 60.0
+    #: longest time in `waiting`, seconds; None: no limit
+    max_wait: float | None = None
+    #: seconds after its due time from which on it counts as late
+    late_after: float = 60.0
+    #: number of its start command, and the spool that it is bound to
+    dispatch: int | None = None
+    epoch: str | None = None
+    #: the host has answered the start: the claim is in place there
+    claimed: bool = False
+    #: stop asked for, and by whom, while it was not yet known whether the program starts
+    stop_by: str | None = None
+    stop_signal: int = 15
+    stop_grace: float = 60.0
+    #: it was ended by force, not asked to end
+    killed: bool = False
+    #: a no-op ends at this time
+    ends: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run with its facts and its log. `num` is the 123 of `r123`; `args_key` its args in one canonical text."""
+
+    num: int
+    args_key: str
+    run: Run
+    facts: Facts
+    log: tuple[LogEntry, ...] = ()
+
+
+class CursorRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to where runs of one schedule exist, and the range before it that is to be caught up; microseconds."""
+
+    job_id: str
+    key: str
+    at: int
+    #: due times in (behind, until] have neither become runs nor been recorded as not run
+    behind: int | None = None
+    until: int | None = None
+
+
+class HostRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one supervisor: its spool, its boot, the last report applied, the last command numbered."""
+
+    host: str
+    epoch: str = ""
+    boot: str = ""
+    seq: int = 0
+    dispatch: int = 0
+    cores: int = 1
+    #: finished and committed runs whose journals the host may archive; sent as `Forget` in batches
+    forget: list[str] = []
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command that is not yet answered, bound for ever to (host, epoch, boot)."""
+
+    host: str
+    dispatch: int
+    run_id: str
+    epoch: str
+    boot: str
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A loaded job: its version (content hash), its definition, and what REST shows of it."""
+
+    job_id: str
+    version: str
+    doc: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A request that was done: the same one again gets the same answer. `answer` is the encoded `Done`."""
+
+    request_id: str
+    #: sha256 of what was asked, hex
+    body_hash: str
+    at: int
+    answer: bytes
+
+
+@dataclass(slots=True)
+class Stored:
+    """Everything the core starts from: what was committed before."""
+
+    journal: int
+    term: int
+    head: int = 0
+    last_run: int = 0
+    #: microseconds of the last commit's clock
+    latest: int = 0
+    runs: list[RunRow] = field(default_factory=list)
+    #: findings of the last reading of the job directory
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    #: job id: version, and file below the job directory
+    jobs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    cursors: list[CursorRow] = field(default_factory=list)
+    hosts: list[HostRow] = field(default_factory=list)
+    commands: list[CommandRow] = field(default_factory=list)
+
+
+def args_key(args: dict[str, str]) -> str:
+    """Return args in one canonical text, by which equal args are found."""
+    if not args:
+        return "{}"
+    return msgspec.json.encode(dict(sorted(args.items()))).decode()

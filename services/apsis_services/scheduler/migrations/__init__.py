@@ -1,0 +1,12 @@
+"""Migrations: step n takes a database from schema n to n + 1, inside a transaction. A step is never changed again."""
+
+from collections.abc import Callable
+from typing import Final
+
+from peewee import SqliteDatabase
+
+from apsis_services.scheduler.migrations import m0001_first
+
+STEPS: Final[tuple[Callable[[SqliteDatabase], None], ...]] = (m0001_first.migrate,)
+#: the schema that this version of Apsis reads and writes
+SCHEMA: Final = len(STEPS)

@@ -1,0 +1,348 @@
+"""The scheduler: decides what runs, and is the only writer of a run's state. Here is only the shell."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Final
+
+from apsis.config import Config
+from apsis.home import Home
+from apsis.messages.body import encode
+from apsis.messages.dispatch import Ack, Answers, HostHello, Reports
+from apsis.messages.events import Heartbeat, Page, Replay
+from apsis.messages.requests import Done, Failed, ReloadJobs, Request
+from apsis.runs.core.effects import Effects, Reply
+from apsis.runs.core.inputs import Asked, Began, HostLost, HostSaid, Input, Tick
+from apsis.runs.core.machine import Core
+from apsis.runs.core.outbox import Outbox
+from apsis.runs.core.settings import Settings
+from apsis.times import format_time, to_micros
+from apsis_bus import topics
+from apsis_bus.peer import Delivery, Peer, Refused
+from apsis_bus.service import Service
+from apsis_services.scheduler.checkpoint import Checkpointer
+from apsis_services.scheduler.clock import Alarm, now
+from apsis_services.scheduler.loading import Loading
+from apsis_services.scheduler.publishing import publish
+from apsis_services.scheduler.replay import Floor, Replayer
+from apsis_services.scheduler.tables import Tables
+
+HEARTBEAT: Final = 5.0
+#: at most one more heartbeat in this time, with what was committed
+HEARTBEAT_SOONEST: Final = 1.0
+HOUSEKEEPING: Final = 60.0
+#: seconds before a commit that failed is tried again, doubling up to the last
+RETRY_FIRST: Final = 0.2
+RETRY_LAST: Final = 5.0
+#: SQLite's codes for what may pass: busy, locked, read-only, I/O error, full, cannot open
+_MAY_PASS: Final = frozenset({5, 6, 8, 10, 13, 14})
+
+
+class Scheduler(Service):
+    """Feeds the core, commits what it decides, and then sends and publishes it."""
+
+    name = "scheduler"
+
+    def __init__(self, home: Home, config: Config, host: str = "local") -> None:
+        super().__init__(home, config, host)
+        self._inbox: list[Input] = []
+        self._planned = False
+        #: effects that could not be committed yet, and why; until they are, nothing is decided
+        self._stuck: Effects | None = None
+        self._why_stuck = ""
+        self._retry = RETRY_FIRST
+        self._resend: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._last_beat = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+        self._after_commit: list[asyncio.Event] = []
+        self._open = False
+
+    async def start(self) -> None:
+        """Open the database, join the bus, read the jobs, and begin."""
+        config = self.config
+        self._loop = asyncio.get_running_loop()
+        path = Path(config.database)
+        self._tables = Tables(path)
+        self._loading = Loading(Path(config.job_dir))
+        stored = self._tables.begin_term()
+        self._core = Core(stored, self._tables, _settings(config), self._loading.parse)
+        self._journal, self._term = stored.journal, stored.term
+        self._floor = self._tables.floor()
+        self._outbox = Outbox(stored.journal, stored.term)
+        for host in stored.hosts:
+            self._outbox.know(host.host, host.dispatch)
+        for command in stored.commands:
+            self._outbox.put(command)
+        self._replayer = Replayer(path, stored.journal)
+        self._checkpointer = Checkpointer(path)
+        self._alarm = Alarm(lambda: self._feed(Tick()))
+        self._peer = Peer(self.home, self.name)
+        self._open = True
+        self._checkpointer.start()
+        self._peer.handle(self.take)
+        self._peer.on_connected.append(self._joined)
+        self._peer.on_refused = self._refused
+        await self._peer.connect()
+        self._feed(Began())
+        await self._load(None, force=False)
+        self._every("beat", HEARTBEAT, self._beat)
+        self._every("housekeeping", HOUSEKEEPING, self._tidy)
+
+    async def stop(self) -> None:
+        """Close everything; what is not committed was not answered, and comes again."""
+        if not self._open:
+            return
+        self._open = False
+        for timer in (*self._timers.values(), self._resend):
+            if timer is not None:
+                timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._alarm.close()
+        await self._peer.close()
+        await asyncio.to_thread(self._checkpointer.stop)
+        await asyncio.to_thread(self._replayer.close)
+        self._tables.close()
+
+    # What it hears
+
+    def on_host(self, message: HostHello | Answers | Reports, delivery: Delivery) -> None:
+        """Take what a supervisor says; it may only speak for its own host."""
+        if delivery.sender != f"supervisor/{message.host}":
+            self.log.warning(
+                "%s speaks for host %s and is not heard", delivery.sender, message.host, extra={"event": "denied"}
+            )
+            return
+        # while nothing can be committed it is dropped: it comes again until it is acknowledged
+        if self._stuck is None:
+            self._feed(HostSaid(message))
+
+    def on_request(self, message: Request, delivery: Delivery) -> None:
+        """Do what people ask for, through the web service."""
+        if delivery.sender.startswith("client/"):
+            failed = Failed(code="denied", message="requests are made by REST", hint="see `apsis --help`")
+            delivery.no(failed.code, failed)
+        elif self._stuck is not None:
+            failed = Failed(code="unavailable", message=f"the database cannot be written: {self._why_stuck}")
+            delivery.no(failed.code, failed)
+        elif isinstance(message.do, ReloadJobs):
+            self._spawn(self._load(Asked(message, delivery), force=message.do.force))
+        else:
+            self._feed(Asked(message, delivery))
+
+    def on_replay(self, message: Replay, delivery: Delivery) -> None:
+        """Hand out what was committed."""
+        self._spawn(self._replay(message, delivery))
+
+    async def _replay(self, message: Replay, delivery: Delivery) -> None:
+        try:
+            page: Page = await self._loop.run_in_executor(self._replayer.thread, self._replayer.page, message)
+        except Floor as floor:
+            delivery.no("floor", Failed(code="floor", message=str(floor), hint="take a snapshot, and go on from there"))
+        except sqlite3.OperationalError as error:
+            delivery.no("busy", Failed(code="unavailable", message=f"the event journal cannot be read: {error}"))
+        else:
+            delivery.ok(page)
+
+    def _refused(self, refused: Refused) -> None:
+        """Take note of a host that is not on the bus."""
+        kind, _, host = refused.to.partition("/")
+        if kind == "supervisor" and refused.code == "unroutable":
+            if self._stuck is None:
+                self._feed(HostLost(host))
+        elif refused.code != "unroutable":
+            self.log.warning(
+                "%s did not get a message (%s): %s",
+                refused.to,
+                refused.code,
+                refused.message,
+                extra={"event": "refused"},
+            )
+
+    def _joined(self) -> None:
+        """Make ourselves known on the bus, so that supervisors say HELLO."""
+        self._beat_now()
+        self._probe()
+
+    # One turn
+
+    def _feed(self, event: Input) -> None:
+        """Have an input decided in the next turn, with all else that has come by then: they are one commit."""
+        self._inbox.append(event)
+        if not self._planned and self._stuck is None:
+            self._planned = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._planned = False
+        if self._stuck is not None or not self._open:
+            return
+        inbox, self._inbox = self._inbox, []
+        time = now()
+        effects = Effects()
+        for event in inbox:
+            effects.add(self._core.step(event, time))
+        self._carry_out(effects)
+
+    def _carry_out(self, effects: Effects) -> None:
+        """Commit, then send: never the other way round."""
+        try:
+            written = self._tables.commit(effects) if effects.durable else []
+        except sqlite3.OperationalError as error:
+            if (error.sqlite_errorcode or 0) & 0xFF not in _MAY_PASS:
+                raise
+            self._hold(effects, str(error))
+            return
+        if self._stuck is not None:
+            self.log.info("the database can be written again", extra={"event": "unstuck"})
+            self._stuck, self._why_stuck, self._retry = None, "", RETRY_FIRST
+        self._core.committed()
+        self._send(effects)
+        while self._after_commit:
+            self._after_commit.pop().set()
+        for reply in effects.replies:
+            _answer(reply)
+        publish(self._peer, self._journal, written, effects.events)
+        if written and self._loop.time() - self._last_beat >= HEARTBEAT_SOONEST:
+            self._beat_now()
+        self._alarm.set(effects.wake)
+        if self._inbox:
+            self._planned = True
+            self._loop.call_soon(self._turn)
+
+    def _hold(self, effects: Effects, why: str) -> None:
+        """Keep what was decided until it can be committed; nothing more is decided meanwhile."""
+        if self._stuck is None:
+            self.log.error(
+                "the database cannot be written: %s; nothing is started until it can", why, extra={"event": "stuck"}
+            )
+        self._stuck, self._why_stuck = effects, why
+        self._timers["retry"] = self._loop.call_later(self._retry, self._carry_out, effects)
+        self._retry = min(RETRY_LAST, self._retry * 2)
+
+    def _send(self, effects: Effects) -> None:
+        for host in effects.greeted:
+            self._outbox.greet(host)
+        for command in effects.commands:
+            self._outbox.put(command)
+        for host, dispatch in effects.settled:
+            self._outbox.settle(host, dispatch)
+        for host in effects.acks:
+            self._ack(host)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Send the commands that are new or overdue, and plan the next time."""
+        for host, message in self._outbox.due(self._loop.time()):
+            self._peer.send(f"supervisor/{host}", message)
+        if self._resend is not None:
+            self._resend.cancel()
+        at = self._outbox.next()
+        self._resend = self._loop.call_at(at, self._dispatch) if at is not None else None
+
+    def _ack(self, host: str) -> None:
+        row = self._core.book.hosts[host].row
+        self._peer.send(
+            f"supervisor/{host}", Ack(journal=self._journal, term=self._term, epoch=row.epoch, seq=row.seq)
+        )  # fmt: skip
+
+    # From time to time
+
+    def _every(self, name: str, seconds: float, do: Callable[[], None]) -> None:
+        def again() -> None:
+            do()
+            self._every(name, seconds, do)
+
+        self._timers[name] = self._loop.call_later(seconds, again)
+
+    def _beat(self) -> None:
+        self._beat_now()
+        self._probe()
+
+    def _beat_now(self) -> None:
+        self._last_beat = self._loop.time()
+        time = now()
+        beat = Heartbeat(
+            journal=self._journal,
+            term=self._term,
+            head=self._core.head - (len(self._stuck.events) if self._stuck else 0),
+            floor=self._floor,
+            now=format_time(time),
+            problems=self._problems(),
+        )
+        self._peer.publish(topics.HEARTBEAT, 0, self._journal, encode(beat))
+
+    def _problems(self) -> list[str]:
+        problems = []
+        if self._stuck is not None:
+            problems.append(f"the database cannot be written: {self._why_stuck}; nothing is started")
+        if self._core.clock_is_back(now()):
+            problems.append("the clock is more than an hour behind the last commit; nothing is started")
+        if self._core.held:
+            problems.append(f"the last reload is held: {self._core.held}; reload with force if that is meant")
+        return problems
+
+    def _probe(self) -> None:
+        """Repeat the last acknowledgement to each host: one that is gone is found out by it."""
+        for host in self._core.book.hosts:
+            self._ack(host)
+
+    def _tidy(self) -> None:
+        """Delete what is past its time, some rows at a time."""
+        if self._stuck is not None:
+            return
+        try:
+            if self._tables.prune(to_micros(now())):
+                self._timers["tidy"] = self._loop.call_later(0.1, self._tidy)
+                self._floor = self._tables.floor()
+        except sqlite3.OperationalError as error:
+            self.log.warning("old events cannot be deleted: %s", error, extra={"event": "prune"})
+
+    # Jobs
+
+    async def _load(self, asked: Asked | None, *, force: bool) -> None:
+        """Have the job directory read, one reading at a time."""
+        async with self._reloading:
+            loaded = await self._loading.load(self._core.book.jobs, asked, force=force)
+            self._feed(loaded)
+            for finding in loaded.errors if asked is None else ():
+                self.log.warning(
+                    "%s:%s: %s", finding.get("file"), finding.get("line"), finding.get("message"),
+                    extra={"event": "job_error"},
+                )  # fmt: skip
+            # the next reading compares with what this one has brought
+            committed = asyncio.Event()
+            self._after_commit.append(committed)
+            await committed.wait()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # what was not foreseen ends the process: everything it knows is in the database
+            self._loop.call_exception_handler({"message": "a task of the scheduler failed", "exception": error})
+
+
+def _answer(reply: Reply) -> None:
+    delivery: Delivery = reply.token  # type: ignore[assignment]
+    if isinstance(reply.body, Done):
+        delivery.ok(reply.body)
+    else:
+        delivery.no(reply.body.code, reply.body)
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(
+        horizon=config.schedule.horizon,
+        max_ahead=config.schedule.max_ahead,
+        max_age=config.schedule.max_age,
+        waiting_max=config.waiting.max_time,
+        max_bytes=config.output.max_bytes,
+    )

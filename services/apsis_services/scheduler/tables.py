@@ -1,0 +1,192 @@
+"""The scheduler's store: one commit for all effects of a turn, and what the core looks up in what was committed."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from peewee import SqliteDatabase
+
+from apsis.messages.body import decode, encode
+from apsis.messages.dispatch import Command
+from apsis.runs.core.effects import Effects
+from apsis.runs.core.rows import CommandRow, CursorRow, Facts, HostRow, RunRow, Stored, args_key
+from apsis.runs.run import LogEntry, Run
+from apsis.runs.states import State
+from apsis_services.scheduler import statements as s
+from apsis_services.scheduler.database import open_database, raw
+from apsis_services.scheduler.models import Meta
+
+_RUN: Final = "SELECT num, args_key, doc, facts, log FROM run WHERE num = ?"
+_UNFINISHED: Final = """
+    SELECT num, args_key, doc, facts, log FROM run INDEXED BY run_unfinished WHERE finished = 0 ORDER BY num
+"""
+_FINISHED: Final = """
+    SELECT num FROM run INDEXED BY run_finished
+    WHERE finished = 1 AND job_id = ? AND args_key = ? AND state IN ({}) LIMIT ?
+"""
+_MADE: Final = "SELECT 1 FROM run WHERE expected = 1 AND job_id = ? AND due = ? AND args_key = ?"
+_PREVIOUS: Final = """
+    SELECT num, state FROM run
+    WHERE finished = 1 AND job_id = ? AND args_key = ? AND state <> 'skipped' AND num < ? ORDER BY num DESC LIMIT 1
+"""
+_VERSION: Final = "SELECT job_id, definition FROM job_version WHERE hash = ?"
+_ANSWER: Final = "SELECT body_hash, answer FROM request WHERE request_id = ?"
+
+
+class _Filed(msgspec.Struct, frozen=True):
+    """What is needed of a job's document."""
+
+    file: str = ""
+
+
+class Tables:
+    """The open database: the only writer there is. Implements `apsis.runs.core.ports.Archive`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, making or migrating it where needed; raises DatabaseRefused."""
+        self.path = path
+        self._database: SqliteDatabase = open_database(path)
+        self._sql = raw(self._database)
+
+    def close(self) -> None:
+        """Close it; the last one to do so lets SQLite clear the log away."""
+        self._database.close()
+
+    def begin_term(self) -> Stored:
+        """Count one more start of the scheduler, and return everything that it starts from."""
+        meta = {row.key: row.value for row in Meta.select()}
+        stored = Stored(journal=int(meta["journal"]), term=int(meta["term"]) + 1, last_run=int(meta["last_run"]))
+        self._sql.execute(s.PUT_META, ("term", str(stored.term)))
+        stored.head = self._sql.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+        stored.latest = self._sql.execute("SELECT coalesce(max(at), 0) FROM event").fetchone()[0]
+        stored.errors = decode(list[dict[str, Any]], meta["job_errors"].encode())
+        stored.runs = [_run_row(row) for row in self._sql.execute(_UNFINISHED)]
+        stored.jobs = {
+            job_id: (version, decode(_Filed, doc).file)
+            for job_id, version, doc in self._sql.execute("SELECT job_id, hash, doc FROM job ORDER BY job_id")
+        }
+        stored.cursors = [
+            CursorRow(job_id=job_id, key=key, at=at, behind=behind, until=until)
+            for job_id, key, at, behind, until in self._sql.execute("SELECT job_id, key, at, behind, until FROM cursor")
+        ]
+        stored.hosts = [decode(HostRow, doc) for (doc,) in self._sql.execute("SELECT doc FROM host")]
+        stored.commands = [
+            CommandRow(host, dispatch, run_id, epoch, boot, decode(Command, body))
+            for host, dispatch, run_id, epoch, boot, body in self._sql.execute(
+                "SELECT host, dispatch, run_id, epoch, boot, body FROM command ORDER BY host, dispatch"
+            )
+        ]
+        return stored
+
+    def commit(self, effects: Effects) -> list[tuple[str, int, bytes]]:
+        """Write all effects of a turn in one transaction, and return its events as (topic, id, body).
+
+        Raises:
+            sqlite3.OperationalError: the disk is full, or another process holds the database; nothing was written.
+        """
+        events = [(event, encode(event)) for event in effects.events]
+        rows = [s.event_values(event, body) for event, body in events]
+        sql = self._sql
+        sql.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(effects)
+            self._many(s.ADD_EVENT, rows)
+            sql.execute("COMMIT")
+        except BaseException:
+            if sql.in_transaction:
+                sql.execute("ROLLBACK")
+            raise
+        return [(row[2], row[0], row[4]) for row in rows]
+
+    def _write(self, effects: Effects) -> None:
+        # runs that were withdrawn first: one that is made anew for the same due time must find its place free
+        self._many(s.DROP_RUN, [(num,) for num in effects.withdrawn])
+        self._many(s.PUT_RUN, [s.run_values(row) for row in effects.runs.values()])
+        self._many(s.ADD_COMMAND, [s.command_values(row) for row in effects.commands])
+        self._many(s.DROP_COMMAND, effects.settled)
+        self._many(s.PUT_HOST, [s.host_values(row) for row in effects.hosts.values()])
+        self._many(s.PUT_META, list(effects.meta.items()))
+        self._many(s.ADD_REQUEST, [s.request_values(row) for row in effects.requests])
+        self._many(s.PUT_CURSOR, [s.cursor_values(row) for row in effects.cursors.values() if row is not None])
+        self._many(s.DROP_CURSOR, [key for key, row in effects.cursors.items() if row is None])
+        self._many(s.PUT_JOB, [s.job_values(row) for row in effects.jobs.values() if row is not None])
+        self._many(s.DROP_JOB, [(job_id,) for job_id, row in effects.jobs.items() if row is None])
+        versions = [(hash_, job_id, encode(definition)) for hash_, (job_id, definition) in effects.versions.items()]
+        self._many(s.ADD_VERSION, versions)
+
+    def _many(self, statement: str, rows: Collection[Sequence[Any]]) -> None:
+        if rows:
+            self._sql.executemany(statement, rows)
+
+    # What the core asks
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return any stored run."""
+        number = run_id.removeprefix("r")
+        if not number.isascii() or not number.isdigit() or number == run_id or len(number) > 18:
+            return None
+        row = self._sql.execute(_RUN, (int(number),)).fetchone()
+        return _run_row(row) if row else None
+
+    def finished(self, job_id: str, args_key: str, states: Collection[State], limit: int) -> list[str]:
+        """Return at most `limit` ids of finished runs of a job with exactly these args, in one of the states."""
+        names = [state.value for state in states]
+        query = _FINISHED.format(", ".join("?" * len(names)))
+        return [f"r{num}" for (num,) in self._sql.execute(query, (job_id, args_key, *names, limit))]
+
+    def made(self, job_id: str, due: int, args_key: str) -> bool:
+        """Say whether a schedule has made a run of this job for this due time and these args."""
+        return self._sql.execute(_MADE, (job_id, due, args_key)).fetchone() is not None
+
+    def previous(self, job_id: str, args_key: str, before: int) -> tuple[int, State] | None:
+        """Return number and end of the latest finished run of a job with these args and a number below `before`."""
+        row = self._sql.execute(_PREVIOUS, (job_id, args_key, before)).fetchone()
+        return (row[0], State(row[1])) if row else None
+
+    def version(self, version: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the job id and the definition that has this content hash."""
+        row = self._sql.execute(_VERSION, (version,)).fetchone()
+        return (row[0], decode(dict[str, Any], row[1])) if row else None
+
+    def answer(self, request_id: str) -> tuple[str, bytes] | None:
+        """Return the body hash and the encoded answer of a request that was done."""
+        row = self._sql.execute(_ANSWER, (request_id,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    # Housekeeping
+
+    def prune(self, now: int, limit: int = 200) -> int:
+        """Delete what is past its time, at most `limit` rows of each kind; return how many."""
+        week = now - 7 * 86_400_000_000
+        head = self._sql.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+        self._sql.execute("BEGIN IMMEDIATE")
+        deleted = 0
+        for statement, values in (
+            (_PRUNE_EVENTS, (week, head - EVENTS_AT_MOST, head, limit)),
+            (_PRUNE_REQUESTS, (week, limit)),
+        ):
+            deleted += self._sql.execute(statement, values).rowcount
+        self._sql.execute("COMMIT")
+        return deleted
+
+    def floor(self) -> int:
+        """Return the number below the first event that is still there."""
+        first = self._sql.execute("SELECT min(id) FROM event").fetchone()[0]
+        return 0 if first is None else int(first) - 1
+
+
+#: rows of the event journal, beside the limit of seven days
+EVENTS_AT_MOST: Final = 1_000_000
+_PRUNE_EVENTS: Final = """
+    DELETE FROM event WHERE id IN (SELECT id FROM event WHERE (at < ? OR id <= ?) AND id < ? ORDER BY id LIMIT ?)
+"""
+_PRUNE_REQUESTS: Final = """
+    DELETE FROM request WHERE request_id IN (SELECT request_id FROM request WHERE at < ? LIMIT ?)
+"""
+
+
+def _run_row(row: tuple[Any, ...]) -> RunRow:
+    num, key, doc, facts, log = row
+    run = decode(Run, doc)
+    return RunRow(num, key or args_key(run.args), run, decode(Facts, facts), decode(tuple[LogEntry, ...], log))

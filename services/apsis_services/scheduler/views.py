@@ -1,0 +1,27 @@
+"""The views: what other processes may read, whatever becomes of the tables. Read-only, by plain SQL."""
+
+from typing import Final
+
+VIEWS: Final = {
+    "v_run": """
+        SELECT 'r' || num AS run_id, num, job_id, state, due AS schedule_time, time_key, finished, rev, doc,
+               CASE WHEN finished THEN log END AS history
+        FROM run
+    """,
+    "v_event": "SELECT id, at, topic, run_id, body FROM event",
+    # `next` is the due time of the first scheduled run; it is not kept with the job, which would be written each time
+    "v_job": """
+        SELECT job_id, hash,
+               CAST(json_set(CAST(doc AS TEXT), '$.next', (
+                   SELECT json_extract(CAST(run.doc AS TEXT), '$.schedule_time')
+                   FROM run INDEXED BY run_unfinished
+                   WHERE run.job_id = job.job_id AND run.finished = 0 AND run.state = 'scheduled'
+                   ORDER BY run.due LIMIT 1
+               )) AS BLOB) AS doc
+        FROM job
+    """,
+    "v_meta": """
+        SELECT key, value FROM meta
+        UNION ALL SELECT 'head', CAST(coalesce(max(id), 0) AS TEXT) FROM event
+    """,
+}

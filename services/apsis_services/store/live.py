@@ -1,0 +1,45 @@
+"""Telling watchers that output has grown: at once after quiet, then at most so often, and always the last word."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from apsis.messages.outputs import LiveOutput
+
+#: seconds between two messages about one run
+INTERVAL: Final = 0.1
+
+
+class CallsLater(Protocol):
+    """What this needs of an event loop."""
+
+    def call_later(self, delay: float, callback: Callable[[str], None], run_id: str, /) -> object:
+        """Call back with the run, `delay` seconds from now."""
+
+
+class LiveOutputs:
+    """Publishes the newest length of each stream, at most ten messages a second for a run."""
+
+    def __init__(self, publish: Callable[[LiveOutput], None], clock: CallsLater) -> None:
+        self._publish = publish
+        self._clock = clock
+        #: run: what has not been told yet, by stream; a run is in here while it must not be told of
+        self._resting: dict[str, dict[str, LiveOutput]] = {}
+
+    def grew(self, output: LiveOutput) -> None:
+        """Tell of a new length, now or with the newest that there is when its run's turn has come."""
+        pending = self._resting.get(output.run_id)
+        if pending is None:
+            self._tell(output.run_id, {output.stream: output})
+        else:
+            pending[output.stream] = output
+
+    def _tell(self, run_id: str, outputs: dict[str, LiveOutput]) -> None:
+        for output in outputs.values():
+            self._publish(output)
+        self._resting[run_id] = {}
+        self._clock.call_later(INTERVAL * len(outputs), self._rested, run_id)
+
+    def _rested(self, run_id: str) -> None:
+        pending = self._resting.pop(run_id)
+        if pending:
+            self._tell(run_id, pending)

@@ -1,0 +1,179 @@
+"""What a zygote does when a shim was killed: takes its journal, finds its program, and keeps it to its end.
+
+The program and what descends from it fall to the zygote as the nearest subreaper. Which of its
+children belong to which run is told by the tag in their environment, by the session or group of a
+known member, or by descent; a child that none of these tells is never touched.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from apsis_services.supervisor.identity import Identity, Stat
+from apsis_services.supervisor.journal import JournalState, run_directory, state_of
+from apsis_services.supervisor.journal_file import JournalFile, clean_up, take_over
+from apsis_services.supervisor.keeper import Keeper, Program
+from apsis_services.supervisor.processes import descendants, is_tagged, live_stats, signal_all
+from apsis_services.supervisor.records import Claim
+from apsis_services.supervisor.request import EPOCH, RUN, unstarted
+from apsis_services.supervisor.stamps import stamp, stamp_now
+from apsis_services.supervisor.usage import Usage
+from apsis_services.supervisor.zygote_log import say
+
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_UNKNOWN: Final = "exit status unknown: the shim was killed while it started the program"
+
+
+class AdoptedFamily:
+    """The members of one run among the descendants of this process."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._tag = frozenset(
+            f"{name}={value}".encode() for name, value in ((RUN, claim["run_id"]), (EPOCH, claim["epoch"])) if value
+        )
+        self._main = 0
+        self._members: dict[int, int] = {}
+        self._sessions: set[int] = set()
+
+    def set_main(self, pid: int, ticks: int) -> None:
+        """Say which is the run's main program; what shares its session or its group belongs to the run."""
+        self._main = pid
+        self._members[pid] = ticks
+        self._sessions.add(pid)
+
+    def owns(self, stat: Stat) -> bool:
+        """Whether a child of this process belongs to the run; remembered, for when its environment is gone."""
+        if stat.pid in self._members:
+            return self._members[stat.pid] == stat.ticks
+        if stat.session in self._sessions or stat.group in self._sessions or self.tagged(stat):
+            self._add(stat)
+            return True
+        return False
+
+    def tagged(self, stat: Stat) -> bool:
+        """Whether a process carries the run's tag."""
+        return is_tagged(stat.pid, self._tag)
+
+    def any(self) -> bool:
+        """Whether a member lives, the program itself aside."""
+        return self.count() > 0
+
+    def count(self) -> int:
+        """Return how many members live, the program itself aside."""
+        return sum(stat.pid != self._main for stat in self._find())
+
+    def signal(self, number: int) -> None:
+        """Signal all members that live."""
+        signal_all(self._find(), number)
+
+    def _add(self, stat: Stat) -> None:
+        self._members[stat.pid] = stat.ticks
+        self._sessions |= {stat.session, stat.group}
+
+    def _find(self) -> list[Stat]:
+        me = os.getpid()
+        stats = list(live_stats())
+        mine = [stat for stat in stats if stat.ppid == me and self.owns(stat)]
+        below = descendants([stat.pid for stat in mine], stats)
+        for stat in below:
+            self._add(stat)
+        return mine + below
+
+
+class Adoption(NamedTuple):
+    """A run whose shim was killed, with its keeper here."""
+
+    keeper: Keeper
+    family: AdoptedFamily
+
+
+class Bereaved(NamedTuple):
+    """A shim that ended otherwise than it should, and the journal of the run that it had, or was about to have."""
+
+    key: str
+    path: str
+    shim: int
+    #: monotonic time of its end
+    since: float
+
+
+class StillHeld(Exception):
+    """The journal of a dead shim is held: a child of it is on its way to its exec. Ask again in a moment."""
+
+
+def adopt(spool: str, bereaved: Bereaved, me: Identity, strangers: Sequence[Stat], *, alone: bool) -> Adoption | None:
+    """Take over the run of a dead shim; None: there is nothing of it to keep.
+
+    `strangers` are the children of this process that are nobody's yet, zombies included; `alone`:
+    no other shim was bereaved of its program at the same time, so that a nameless zombie can only be this run's.
+
+    Raises:
+        StillHeld: not yet.
+    """
+    clean_up(bereaved.path, bereaved.shim)
+    try:
+        taken = take_over(bereaved.path)
+    except FileNotFoundError:  # it was killed before it had the claim
+        return None
+    if taken is None:
+        raise StillHeld
+    journal, records = taken
+    state = state_of(records, locked=True)
+    if state.claim is None or state.claim["pid"] != bereaved.shim or state.settled:
+        journal.close()
+        return None
+    run_id = state.claim["run_id"]
+    say("WARNING", "run_adopted", "a shim was killed; what is left of its run is kept by the zygote", run_id)
+    journal.append({"e": "adopted", "pid": me.pid, "ticks": me.ticks, "at": stamp_now()})
+    family = AdoptedFamily(state.claim)
+    program = _program(journal, state, family, strangers, alone=alone)
+    if program is None:
+        journal.close()
+        return None
+    directory = run_directory(spool, state.claim["journal"], run_id)
+    tree = Usage(**state.result["rusage"]) if state.result else Usage()  # type: ignore[arg-type]
+    keeper = Keeper(journal, state.claim, directory, program, family, tree=tree)
+    if state.result is not None:
+        keeper.already_ended()
+    keeper.read_orders()
+    return Adoption(keeper, family)
+
+
+def _program(
+    journal: JournalFile, state: JournalState, family: AdoptedFamily, strangers: Sequence[Stat], *, alone: bool
+) -> Program | None:
+    """Return the main program of an adopted run; None: it never started, or is not to be told, and that is written."""
+    if state.started is not None:
+        floor = state.result["maxrss_floor"] if state.result else 0
+        family.set_main(state.started["pid"], state.started["ticks"])
+        return Program(state.started["pid"], state.started["at"], state.started["mono"], floor)
+    if state.result is not None:  # it could not be started, and `done` is missing
+        journal.append(unstarted("", stamp_now())[1])
+        return None
+    living = [stat for stat in strangers if stat.living and family.tagged(stat)]
+    dead = [stat for stat in strangers if not stat.living and stat.session == stat.pid]
+    found = min(living, key=lambda stat: stat.ticks, default=None)
+    if found is None and dead and (len(dead) > 1 or not alone):
+        journal.append(*unstarted(_UNKNOWN, stamp_now()))
+        return None
+    if found is None and dead:
+        found = dead[0]
+    if found is None:
+        journal.append(*unstarted("the shim was killed before it had started the program", stamp_now()))
+        return None
+    age = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - found.ticks / _TICKS_A_SECOND)
+    program = Program(found.pid, stamp(time.time_ns() - int(age * 1e9)), time.monotonic() - age)
+    family.set_main(found.pid, found.ticks)
+    assert state.claim is not None
+    journal.append(
+        {
+            "e": "started",
+            "pid": found.pid,
+            "ticks": found.ticks,
+            "boot": state.claim["boot"],
+            "at": program.began_at,
+            "mono": round(program.began, 6),
+        }
+    )
+    return program

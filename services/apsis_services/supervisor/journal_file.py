@@ -1,0 +1,137 @@
+"""Writing a journal: taking the claim, holding the lock, adding lines.
+
+A journal appears under its name by `link()`, whole and locked, or not at all; whoever finds the name
+taken has lost. There is no fsync here: after a loss of power the spool's epoch and the scheduler's
+database decide, never a journal.
+"""
+
+# The zygote does not load pathlib.
+# ruff: noqa: PTH108
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from apsis_services.supervisor.journal import archive_path, journal_path, read_whole
+from apsis_services.supervisor.records import VERSION, Record, encode_record, parse_records
+
+#: bytes allocated beyond the claim, for all the records that follow it
+RESERVE: Final = 8192
+#: what a claim is called while it is not yet in place
+TEMPORARY: Final = ".tmp"
+
+
+class JournalFile:
+    """A journal that this process holds. It is let go when the process ends, never before."""
+
+    def __init__(self, fd: int, length: int) -> None:
+        self.fd = fd
+        self.length = length
+
+    def append(self, *records: Record) -> None:
+        """Add records, in one write."""
+        data = b"".join(map(encode_record, records))
+        _write_all(self.fd, data, self.length)
+        self.length += len(data)
+
+    def close(self) -> None:
+        """Let go of it: what is written is all there will be."""
+        os.close(self.fd)
+
+
+def _write_all(fd: int, data: bytes, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, at)
+        view = view[written:]
+        at += written
+
+
+def temporary_path(path: str, pid: int) -> str:
+    """Return what a journal is called while a process is about to put it in place."""
+    return f"{path}.{pid}{TEMPORARY}"
+
+
+def clean_up(path: str, pid: int) -> None:
+    """Take away what a process that was killed was about to put in place."""
+    try:
+        os.unlink(temporary_path(path, pid))
+    except FileNotFoundError:
+        return
+
+
+def take_claim(spool: str, journal: int, run_id: str, records: Iterable[Record]) -> JournalFile | None:
+    """Make a run's journal, beginning with these records, and hold it; None: there is one already.
+
+    Raises:
+        OSError: it could not be made (a full disk, say); nothing is claimed.
+    """
+    path = journal_path(spool, journal, run_id)
+    if os.path.lexists(path) or os.path.lexists(archive_path(spool, journal, run_id)):
+        return None
+    temporary = temporary_path(path, os.getpid())
+    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        data = b"".join(map(encode_record, records))
+        os.posix_fallocate(fd, 0, len(data) + RESERVE)
+        _write_all(fd, data, 0)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            os.close(fd)
+            return None
+    except OSError:
+        os.close(fd)
+        raise
+    finally:
+        os.unlink(temporary)
+    return JournalFile(fd, len(data))
+
+
+def take_over(path: str) -> tuple[JournalFile, list[Record]] | None:
+    """Hold a journal that nobody holds, and return it with its records; None: somebody holds it.
+
+    What the last holder left half written is blanked out, so that it can never be read as a line.
+
+    Raises:
+        OSError: it is not there, or cannot be read and written.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return None
+        raise
+    data = read_whole(fd)
+    records, length = parse_records(data)
+    rest = len(data) - length
+    if data[length:].strip(b"\0"):
+        _write_all(fd, bytes(rest), length)
+    return JournalFile(fd, length), records
+
+
+def revoke(spool: str | os.PathLike[str], journal: int, run_id: str, *, dispatch: int, by: str, at: str) -> bool:
+    """Take a run's claim so that it never starts; False: there is a journal already, which may be a start's.
+
+    Raises:
+        OSError: the journal could not be made; nothing is claimed.
+    """
+    record: Record = {
+        "e": "revoked",
+        "v": VERSION,
+        "journal": journal,
+        "run_id": run_id,
+        "dispatch": dispatch,
+        "by": by,
+        "at": at,
+    }
+    taken = take_claim(os.fspath(spool), journal, run_id, [record])
+    if taken is None:
+        return False
+    taken.close()
+    return True

@@ -1,0 +1,57 @@
+"""Finding what lives of a run when nobody answers for it: by its tag in the environment of processes."""
+
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from apsis_services.supervisor.identity import Identity, read_stat
+
+#: the kernel gives at most this much of an environment that was set at the start of a program
+_ENVIRONMENT: Final = 1 << 20
+
+
+def find_tagged(epoch: str, run_ids: Iterable[str]) -> dict[str, list[Identity]]:
+    """Return the living processes that carry a run's id together with this spool's epoch, in one walk of /proc.
+
+    Both are needed, so that two installations on one machine never meet. A process that cleared its
+    environment is not found here; it is found by its ancestry while its shim lives.
+    """
+    wanted = {f"APSIS_RUN_ID={run_id}".encode(): run_id for run_id in run_ids}
+    spool = f"APSIS_SPOOL={epoch}".encode()
+    found: dict[str, list[Identity]] = {run_id: [] for run_id in wanted.values()}
+    if not wanted:
+        return found
+    for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of them: names will do
+        if not name.isdigit():
+            continue
+        variables = _environment(int(name), spool)
+        for tag in wanted.keys() & variables:
+            stat = read_stat(int(name))
+            if stat is not None and stat.living:
+                found[wanted[tag]].append(stat.identity)
+    return found
+
+
+def _environment(pid: int, spool: bytes) -> frozenset[bytes]:
+    """Return a process's variables as bytes, if the spool's tag is among them."""
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return frozenset()
+    try:
+        data = _read(fd)
+    except (ProcessLookupError, PermissionError):
+        return frozenset()
+    finally:
+        os.close(fd)
+    if spool not in data:
+        return frozenset()
+    variables = frozenset(data.split(b"\0"))
+    return variables if spool in variables else frozenset()
+
+
+def _read(fd: int) -> bytes:
+    data = b""
+    while len(data) < _ENVIRONMENT and (part := os.read(fd, 65536)):
+        data += part
+    return data

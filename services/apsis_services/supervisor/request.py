@@ -1,0 +1,131 @@
+"""The order to start one program, as the supervisor gives it to the zygote, and the claim made of it."""
+
+import json
+import os
+from typing import NamedTuple
+
+from apsis_services.supervisor.identity import Identity
+from apsis_services.supervisor.journal import run_directory, run_key
+from apsis_services.supervisor.journal_file import take_claim
+from apsis_services.supervisor.records import VERSION, Claim, Record, StopFacts, TimeoutFacts
+
+MERGED = "merged"
+SPLIT = "split"
+KILL = "kill"
+LEAVE = "leave"
+#: the name in the program's environment that, with APSIS_RUN_ID, tells its descendants from others
+EPOCH = "APSIS_SPOOL"
+RUN = "APSIS_RUN_ID"
+
+
+class StartRequest(NamedTuple):
+    """All that a shim needs to start a program and to see it to its end; checked by who makes it."""
+
+    journal: int
+    run_id: str
+    dispatch: int
+    job_id: str
+    schedule_time: str | None
+    args: dict[str, str]
+    args_hash: str
+    argv: list[str]
+    #: the program's whole environment: nothing is added, nothing inherited
+    env: dict[str, str]
+    stop: StopFacts
+    #: None: `/`
+    cwd: str | None = None
+    #: name or number; None: the zygote's own
+    user: str | None = None
+    #: name or number; None: the user's own groups
+    group: str | None = None
+    #: `merged` (both to `output`) or `split` (`stdout`, `stderr`)
+    streams: str = MERGED
+    timeout: TimeoutFacts | None = None
+    #: what becomes of descendants when the program has ended: `kill` or `leave`
+    leftovers: str = KILL
+    umask: int = 0o022
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the files that the program's output goes to."""
+        return ("output",) if self.streams == MERGED else ("stdout", "stderr")
+
+    @property
+    def key(self) -> str:
+        """The run's name on this host."""
+        return run_key(self.journal, self.run_id)
+
+    def directory(self, spool: str) -> str:
+        """Return the run's folder."""
+        return run_directory(spool, self.journal, self.run_id)
+
+    def encode(self) -> bytes:
+        """Return the request as JSON."""
+        return json.dumps(self._asdict(), separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "StartRequest":
+        """Return the request that `encode` made.
+
+        Raises:
+            ValueError, TypeError: it is none.
+        """
+        return cls(**json.loads(data))
+
+    def claim(self, who: Identity, boot: str, at: str) -> Claim:
+        """Return the claim of this run by a process."""
+        return {
+            "e": "claim",
+            "v": VERSION,
+            "journal": self.journal,
+            "run_id": self.run_id,
+            "dispatch": self.dispatch,
+            "job_id": self.job_id,
+            "schedule_time": self.schedule_time,
+            "args": self.args,
+            "args_hash": self.args_hash,
+            "epoch": self.env.get(EPOCH, ""),
+            "streams": self.streams,
+            "stop": self.stop,
+            "timeout": self.timeout,
+            "leftovers": self.leftovers,
+            "boot": boot,
+            "pid": who.pid,
+            "ticks": who.ticks,
+            "at": at,
+        }
+
+
+def unstarted(error: str, at: str) -> tuple[Record, Record]:
+    """Return `result` and `done` of a run whose program never ran, for a reason."""
+    result: Record = {
+        "e": "result",
+        "code": None,
+        "signal": None,
+        "error": error,
+        "killed_by": "",
+        "stopped": False,
+        "timed_out": False,
+        "start": None,
+        "end": at,
+        "elapsed": 0.0,
+        "rusage": {},
+        "maxrss_floor": 0,
+    }
+    return result, {"e": "done", "at": at, "rusage": {}, "leftovers": 0, "left": 0, "outputs": {}}
+
+
+def settle(
+    spool: str | os.PathLike[str], request: StartRequest, error: str, *, who: Identity, boot: str, at: str
+) -> bool:
+    """Write the whole journal of a run that cannot be started: claim, result, done; False: there is one already.
+
+    Raises:
+        OSError: it could not be made; nothing is claimed.
+    """
+    records = [dict(request.claim(who, boot, at)), *unstarted(error, at)]
+    taken = take_claim(os.fspath(spool), request.journal, request.run_id, records)
+    if taken is None:
+        return False
+    taken.close()
+    return True

@@ -1,0 +1,119 @@
+"""Having programs started: a command becomes a request with its whole environment, and goes to the zygote."""
+
+import asyncio
+import functools
+import os
+import pwd
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from apsis.messages.dispatch import Start
+from apsis_services.supervisor.environment import TooLarge, check_sizes, child_environment, user_entry
+from apsis_services.supervisor.facts import Key
+from apsis_services.supervisor.identity import Identity, read_stat
+from apsis_services.supervisor.records import StopFacts, TimeoutFacts
+from apsis_services.supervisor.request import StartRequest, settle
+from apsis_services.supervisor.stamps import stamp_now
+from apsis_services.supervisor.zygote_client import ZygoteClient, ZygoteError
+
+#: seconds for which a user's entry is taken as it was
+_REMEMBER: Final = 60
+
+
+class HearsStarts(Protocol):
+    """Who is told how starts went."""
+
+    def start_claimed(self, key: Key) -> None:
+        """The journal is in place."""
+
+    def start_exists(self, key: Key) -> None:
+        """There is a journal already, or an archived one."""
+
+    def start_failed(self, key: Key, reason: str) -> None:
+        """Nothing was claimed."""
+
+
+class Starter:
+    """Hands starts to the zygote. What was handed over goes on when the supervisor ends."""
+
+    def __init__(self, spool: Path, epoch: str, boot: str, zygote: ZygoteClient, hears: HearsStarts) -> None:
+        self._spool = spool
+        self._epoch = epoch
+        self._boot = boot
+        self._zygote = zygote
+        self._hears = hears
+        self._ours = dict(os.environ)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, key: Key, start: Start) -> None:
+        """Start a run's program; how it went is told to `hears`."""
+        task = asyncio.get_running_loop().create_task(self._begin(key, start))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def settle(self, key: Key, start: Start, reason: str) -> None:
+        """Write the journal of a run that cannot be started; `hears` is told that it exists."""
+        request = make_request(key, start, self._epoch, self._ours)
+        us = read_stat(os.getpid())
+        assert us is not None
+        who = Identity(us.pid, us.ticks)
+        try:
+            settle(self._spool, request, reason, who=who, boot=self._boot, at=stamp_now())
+        except OSError as error:
+            self._hears.start_failed(key, f"{reason}; and that cannot be written: {error.strerror}")
+        else:
+            self._hears.start_exists(key)
+
+    async def close(self) -> None:
+        """Let go of the zygote; it goes on with what it was given."""
+        for task in self._tasks:
+            task.cancel()
+        await self._zygote.close()
+
+    async def _begin(self, key: Key, start: Start) -> None:
+        request = make_request(key, start, self._epoch, self._ours)
+        try:
+            check_sizes(start.args, request.argv, request.env)
+        except TooLarge as error:
+            self.settle(key, start, error.message)
+            return
+        try:
+            outcome = await self._zygote.start(request)
+        except (ZygoteError, OSError) as error:
+            self._hears.start_failed(key, str(error))
+            return
+        if outcome == "claimed":
+            self._hears.start_claimed(key)
+        else:
+            self._hears.start_exists(key)
+
+
+def make_request(key: Key, start: Start, epoch: str, ours: Mapping[str, str]) -> StartRequest:
+    """Return what the zygote is asked for."""
+    process = start.process
+    timeout = process.timeout
+    return StartRequest(
+        journal=key.journal,
+        run_id=key.run_id,
+        dispatch=start.dispatch,
+        job_id=start.job_id,
+        schedule_time=start.schedule_time,
+        args=start.args,
+        args_hash=start.args_hash,
+        argv=process.argv,
+        env=child_environment(start, epoch, ours, _user(process.user, int(time.monotonic()) // _REMEMBER)),
+        stop=StopFacts(signal=process.stop.signal, grace=process.stop.grace),
+        cwd=process.cwd,
+        user=process.user,
+        group=process.group,
+        streams=process.streams,
+        timeout=None if timeout is None else TimeoutFacts(duration=timeout.duration, signal=timeout.signal),
+        leftovers=process.leftovers,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _user(name: str | None, _minute: int) -> pwd.struct_passwd | None:
+    return user_entry(name)

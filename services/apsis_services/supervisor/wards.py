@@ -1,0 +1,157 @@
+"""The zygote's children: its shims, and the programs of those that were killed."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from apsis_services.supervisor.adoption import Adoption, Bereaved, StillHeld, adopt
+from apsis_services.supervisor.identity import Identity, Stat, read_stat
+from apsis_services.supervisor.linux import look_at_end
+from apsis_services.supervisor.processes import all_stats
+from apsis_services.supervisor.usage import Usage
+from apsis_services.supervisor.zygote_log import say
+
+#: how long to wait before a journal that is still held is tried again, and how long at all
+_HELD_PAUSE: Final = 0.005
+_HELD_SECONDS: Final = 10.0
+
+
+class Ward(NamedTuple):
+    """A living shim."""
+
+    key: str
+    path: str
+    #: tells who asked for the start that the shim has died, and how
+    gone: Callable[[str], None]
+
+
+class Wards:
+    """Whom the zygote has to look after; as long as there are any, it lives."""
+
+    def __init__(self, spool: str, me: Identity) -> None:
+        self._spool = spool
+        self._me = me
+        self.shims: dict[int, Ward] = {}
+        self._bereaved: list[Bereaved] = []
+        self._adoptions: list[Adoption] = []
+
+    def __len__(self) -> int:
+        return len(self.shims) + len(self._bereaved) + len(self._adoptions)
+
+    def read_orders(self) -> None:
+        """Have the orders for adopted runs read."""
+        for adoption in self._adoptions:
+            adoption.keeper.read_orders()
+
+    def turn(self) -> float | None:
+        """Take note of who has ended, do what is due, and return when something will be next (monotonic)."""
+        self._collect()
+        times = [adoption.keeper.turn() for adoption in self._adoptions]
+        for adoption in self._adoptions:
+            if adoption.keeper.finished:
+                adoption.keeper.journal.close()
+        self._adoptions = [adoption for adoption in self._adoptions if not adoption.keeper.finished]
+        if self._bereaved:
+            times.append(time.monotonic() + _HELD_PAUSE)
+        return min((at for at in times if at is not None), default=None)
+
+    def _collect(self) -> None:
+        """Reap shims and adopt what the killed ones leave, until nobody is left who has ended."""
+        while True:
+            self._reap()
+            if not self._bereaved or not self._adopt_bereaved():
+                return
+
+    def _reap(self) -> None:
+        """Reap whoever is known. A stranger may be the program of a shim that is not yet dealt with: it can wait."""
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None:
+                return
+            pid = found.si_pid
+            if pid in self.shims:
+                os.waitpid(pid, 0)
+                well = found.si_code == os.CLD_EXITED and found.si_status == 0
+                self._shim_ended(pid, "" if well else _how(found))
+            elif (adoption := self._owner(pid)) is not None:
+                _child_ended(adoption, pid)
+            elif self._bereaved:
+                return
+            else:
+                os.waitpid(pid, 0)  # one that a job left alone
+
+    def _shim_ended(self, pid: int, how: str) -> None:
+        ward = self.shims.pop(pid)
+        if how:
+            ward.gone(how)
+            self._bereaved.append(Bereaved(ward.key, ward.path, pid, time.monotonic()))
+
+    def _owner(self, pid: int) -> Adoption | None:
+        if not self._adoptions:
+            return None
+        stat = read_stat(pid)
+        if stat is None:
+            return None
+        return next((adoption for adoption in self._adoptions if adoption.family.owns(stat)), None)
+
+    def _strangers(self) -> tuple[list[Stat], bool]:
+        """Return the children that are nobody's, zombies included, and whether a shim among us has just ended."""
+        mine = [stat for stat in all_stats() if stat.ppid == self._me.pid]
+        others = [stat for stat in mine if stat.pid not in self.shims]
+        dead_shim = any(stat.pid in self.shims and not stat.living for stat in mine)
+        strangers = [s for s in others if not any(adoption.family.owns(s) for adoption in self._adoptions)]
+        return strangers, dead_shim
+
+    def _adopt_bereaved(self) -> bool:
+        """Take over what dead shims had; False: nothing could be, for now."""
+        waiting = []
+        alone = len(self._bereaved) == 1
+        for bereaved in self._bereaved:
+            strangers, dead_shim = self._strangers()
+            try:
+                adoption = adopt(self._spool, bereaved, self._me, strangers, alone=alone and not dead_shim)
+            except StillHeld:
+                if time.monotonic() < bereaved.since + _HELD_SECONDS:
+                    waiting.append(bereaved)
+                else:
+                    say("ERROR", "journal_held", f"the journal {bereaved.key} of a dead shim is held by somebody else")
+                continue
+            if adoption is not None:
+                self._adoptions.append(adoption)
+                _see_that_it_is_ours(adoption)
+        progress = len(waiting) < len(self._bereaved)
+        self._bereaved = waiting
+        return progress
+
+
+def _how(found: os.waitid_result) -> str:
+    return f"exit {found.si_status}" if found.si_code == os.CLD_EXITED else f"signal {found.si_status}"
+
+
+def _see_that_it_is_ours(adoption: Adoption) -> None:
+    """A program that is not our child can tell us no status; that is written instead of waiting for ever."""
+    keeper = adoption.keeper
+    if keeper.ended:
+        return
+    try:
+        look_at_end(keeper.program.pid)
+    except ChildProcessError:
+        keeper.status_unknown("exit status unknown: the program is not a child of the zygote")
+
+
+def _child_ended(adoption: Adoption, pid: int) -> None:
+    """Write down the end of an adopted program, then reap it; reap what descends from it."""
+    keeper = adoption.keeper
+    is_program = pid == keeper.program.pid
+    known = is_program and keeper.ended  # its result was written by its shim
+    if is_program and not keeper.ended:
+        outcome = look_at_end(pid)
+        assert outcome is not None
+        keeper.program_ended(outcome)
+    usage = Usage.of(os.wait4(pid, 0)[2])
+    if not known:
+        keeper.child_reaped(usage)

@@ -1,0 +1,310 @@
+"""Watching all journals: what changed is read, and what it means is told to the service.
+
+inotify tells of each line and of the end of each holder (the kernel closes its journal). A slow sweep
+asks again for those that run long, since a queue may overflow; it sleeps when nothing runs.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from apsis_services.supervisor.facts import Key
+from apsis_services.supervisor.identity import Identity, open_verified
+from apsis_services.supervisor.inotify import (
+    IN_CLOSE_WRITE,
+    IN_CREATE,
+    IN_MODIFY,
+    IN_Q_OVERFLOW,
+    Change,
+    Inotify,
+)
+from apsis_services.supervisor.journal import JournalState, parse_key, read_journal, read_whole, state_of
+from apsis_services.supervisor.orphans import find_tagged
+from apsis_services.supervisor.records import parse_records
+from apsis_services.supervisor.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS, Situation, Verdict
+
+#: seconds between two looks at every run that has not settled
+SWEEP: Final = 10.0
+#: seconds in which changes are gathered when they come without a pause
+GATHER: Final = 0.002
+#: seconds after which a claim that never came into place is taken away
+STALE_TEMPORARY: Final = 60.0
+#: a journal's name, or that of the temporary file that it was linked from, by which its writer's changes come
+_NAME: Final = re.compile(r"(?P<key>.+)\.j(?:\.\d+\.tmp)?\Z")
+
+log = logging.getLogger("supervisor")
+
+
+class Hears(Protocol):
+    """Who is told what the journals say."""
+
+    def journal_seen(self, key: Key, state: JournalState) -> None:
+        """A journal is in a phase that it was not known to be in."""
+
+    def run_missing(self, key: Key, reason: str) -> None:
+        """What became of a run cannot be known."""
+
+    def run_abandoned(self, key: Key, state: JournalState) -> None:
+        """The program has ended and nobody is left to end its leftovers and to write `done`."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """One run that has a journal here."""
+
+    state: JournalState
+    #: monotonic seconds since when nobody holds it; None: it is held
+    free_since: float | None = None
+    #: pidfd of what is left of it, while that lives without a holder
+    pidfd: int | None = None
+    over: bool = False
+
+
+class Watch:
+    """Knows the state of each journal in the spool."""
+
+    def __init__(self, spool: Path, boot: str, epoch: str, hears: Hears) -> None:
+        self.runs: dict[Key, Watched] = {}
+        self.live = 0
+        self._folder = spool / "journals"
+        self._boot = boot
+        self._epoch = epoch
+        self._hears = hears
+        self._inotify = Inotify()
+        self._journals_watch = self._inotify.add(self._folder, IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE)
+        self._outputs: dict[int, Key] = {}
+        self._output_watches: dict[Key, int] = {}
+        self._on_output: Callable[[Key], None] = lambda _key: None
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._last_read = 0.0
+        self._searching: set[Key] = set()
+
+    # Beginning and end
+
+    def begin(self, on_output: Callable[[Key], None]) -> None:
+        """Read every journal, then follow the changes. `on_output` hears whose output has grown."""
+        self._on_output = on_output
+        self.scan()
+        self._loop.add_reader(self._inotify.fd, self._readable)
+
+    def close(self) -> None:
+        """Stop watching; the runs go on."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._loop.remove_reader(self._inotify.fd)
+        self._inotify.close()
+        for watched in self.runs.values():
+            self._let_go(watched)
+
+    def scan(self) -> None:
+        """Read every journal, as at the start; and take away claims that a killed shim left half made."""
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                parsed = parse_key(entry.name) if entry.name.endswith(".j") else None
+                if parsed is not None:
+                    self.look(Key(*parsed), probe=True)
+                elif entry.name.endswith(".tmp") and time.time() - entry.stat().st_mtime > STALE_TEMPORARY:
+                    (self._folder / entry.name).unlink(missing_ok=True)
+
+    # Reading
+
+    def look(self, key: Key, *, probe: bool = False) -> JournalState:
+        """Read one journal, tell what is new in it, and return it; with `probe` also ask whether it is held."""
+        watched = self.runs.get(key)
+        if watched is not None and watched.state.settled:
+            return watched.state
+        path = self._folder / f"{key}.j"
+        state = read_journal(path) if probe else _read_held(path)
+        if state.phase == "none":
+            return state
+        if watched is None:
+            watched = self.runs[key] = Watched(state._replace(phase="none"))
+            self.live += 1
+            self._wake("sweep", SWEEP, self._sweep)
+        self._take(key, watched, state)
+        return state
+
+    def _take(self, key: Key, watched: Watched, state: JournalState) -> None:
+        old = watched.state.phase
+        watched.state = state
+        watched.free_since = None if state.locked else (watched.free_since or self._loop.time())
+        if state.settled:
+            self.live -= 1
+            self._let_go(watched)
+            self._searching.discard(key)
+        if state.phase != old:
+            self._hears.journal_seen(key, state)
+        if not state.locked and not state.settled:
+            self._judge(key, watched)
+
+    def drop(self, key: Key) -> None:
+        """The journal is archived: know it no longer."""
+        watched = self.runs.pop(key, None)
+        self.unwatch_output(key)
+        if watched is not None:
+            if not watched.state.settled:
+                self.live -= 1
+            self._let_go(watched)
+
+    # Changes
+
+    def watch_output(self, key: Key, folder: str) -> bool:
+        """Hear when a file in a run's folder grows; False: the folder is not there yet."""
+        if key in self._output_watches:
+            return True
+        try:
+            number = self._inotify.add(folder, IN_MODIFY)
+        except FileNotFoundError:
+            return False
+        self._output_watches[key] = number
+        self._outputs[number] = key
+        return True
+
+    def unwatch_output(self, key: Key) -> None:
+        """Hear it no longer."""
+        number = self._output_watches.pop(key, None)
+        if number is not None:
+            del self._outputs[number]
+            self._inotify.remove(number)
+
+    def _readable(self) -> None:
+        """Take the changes; when they come without a pause, rest a little, so that many are one turn's work."""
+        self._changes(self._inotify.take())
+        now = self._loop.time()
+        if now - self._last_read < GATHER:
+            self._loop.remove_reader(self._inotify.fd)
+            self._wake("gather", GATHER, self._listen)
+        self._last_read = now
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._inotify.fd, self._readable)
+
+    def _changes(self, changes: Iterable[Change]) -> None:
+        journals: dict[Key, bool] = {}
+        outputs: set[Key] = set()
+        overflow = False
+        for change in changes:
+            if change.mask & IN_Q_OVERFLOW:
+                overflow = True
+            elif change.watch == self._journals_watch:
+                name = _NAME.match(change.name)
+                if name and (parsed := parse_key(name["key"])):
+                    closed = bool(change.mask & IN_CLOSE_WRITE)
+                    journals[Key(*parsed)] = journals.get(Key(*parsed), False) or closed
+            elif key := self._outputs.get(change.watch):
+                outputs.add(key)
+        for key, closed in journals.items():
+            self.look(key, probe=closed)
+        for key in outputs:
+            self._on_output(key)
+        if overflow:
+            log.warning("changes came faster than they were read; everything is read", extra={"event": "overflow"})
+            self.scan()
+            for key in tuple(self._output_watches):
+                self._on_output(key)
+
+    # Runs that nobody holds
+
+    def _judge(self, key: Key, watched: Watched) -> None:
+        free_for = self._loop.time() - (watched.free_since or 0.0)
+        verdict = Situation(watched.state, self._boot, free_for).verdict
+        if watched.over or watched.pidfd is not None:
+            return
+        match verdict:
+            case Verdict.WAIT:
+                self._wake("adoption", ADOPTION + 0.05, self._look_at_free)
+            case Verdict.SEARCH:
+                self._searching.add(key)
+                self._wake("search", 0.0, self._search)
+            case Verdict.FINISH:
+                watched.over = True
+                self._hears.run_abandoned(key, watched.state)
+            case Verdict.LOST_IN_REBOOT:
+                self._lose(key, watched, LOST_IN_REBOOT)
+            case Verdict.SETTLED:
+                pass
+
+    def _look_at_free(self) -> None:
+        for key, watched in list(self.runs.items()):
+            if watched.free_since is not None and not watched.state.settled and not watched.over:
+                self.look(key, probe=True)
+
+    def _search(self) -> None:
+        """Look for what lives of the runs without a holder, all in one walk."""
+        keys, self._searching = self._searching, set()
+        found = find_tagged(self._epoch, {key.run_id for key in keys})
+        for key in keys:
+            watched = self.runs.get(key)
+            if watched is None or self.look(key, probe=True).locked or watched.state.settled:
+                continue
+            living = [*self._program(watched.state), *found[key.run_id]]
+            pidfd = next((fd for who in living if (fd := open_verified(*who)) is not None), None)
+            if pidfd is None:
+                self._lose(key, watched, REASONS[watched.state.phase])
+            elif watched.pidfd is None:
+                log.info(
+                    "run %s lives without its shim; it is watched", key.run_id,
+                    extra={"event": "orphan_watched", "run": key.run_id},
+                )  # fmt: skip
+                watched.pidfd = pidfd
+                self._loop.add_reader(pidfd, self._orphan_ended, key)
+            else:
+                os.close(pidfd)
+
+    @staticmethod
+    def _program(state: JournalState) -> list[Identity]:
+        return [Identity(state.pid, state.ticks)] if state.pid and state.ticks else []
+
+    def _orphan_ended(self, key: Key) -> None:
+        watched = self.runs[key]
+        self._let_go(watched)
+        self._searching.add(key)
+        self._wake("search", 0.0, self._search)
+
+    def _lose(self, key: Key, watched: Watched, reason: str) -> None:
+        watched.over = True
+        self._hears.run_missing(key, reason)
+
+    def _let_go(self, watched: Watched) -> None:
+        if watched.pidfd is not None:
+            self._loop.remove_reader(watched.pidfd)
+            os.close(watched.pidfd)
+            watched.pidfd = None
+
+    # Timers
+
+    def _wake(self, name: str, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back once after some seconds, unless that is arranged already."""
+        if name not in self._timers:
+            self._timers[name] = self._loop.call_later(seconds, self._ring, name, callback)
+
+    def _ring(self, name: str, callback: Callable[[], None]) -> None:
+        del self._timers[name]
+        callback()
+
+    def _sweep(self) -> None:
+        for key, watched in list(self.runs.items()):
+            if not watched.state.settled and not watched.over:
+                self.look(key, probe=True)
+        if self.live:
+            self._wake("sweep", SWEEP, self._sweep)
+
+
+def _read_held(path: Path) -> JournalState:
+    """Return what a journal says without asking for its lock: its holder has just written it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return state_of([], locked=True)
+    try:
+        records, _ = parse_records(read_whole(fd))
+    finally:
+        os.close(fd)
+    return state_of(records, locked=True)

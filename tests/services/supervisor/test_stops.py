@@ -1,0 +1,159 @@
+"""Ending runs: by the ladder in the shim, before they start, and where no shim takes the order."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from apsis.messages.dispatch import Revoke, Revoked, Signal, Started, Stop, StopPolicy, TimeoutPolicy
+from apsis_services.supervisor.journal import journal_path, read_journal
+
+JOURNAL = 0x1234
+STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+LISTENER = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [10])
+print("up", flush=True)
+while signal.sigwait([10]):
+    print("got", flush=True)
+"""
+
+
+def running(s, run_id: str) -> bool:
+    return any(isinstance(report, Started) for report in s.scheduler.of(run_id))
+
+
+def shim(s, run_id: str) -> int:
+    claim = read_journal(journal_path(s.home.spool, JOURNAL, run_id)).claim
+    assert claim is not None
+    return claim["pid"]
+
+
+def test_a_stop_ends_a_program_and_says_who_asked(scene):
+    async def body(s) -> None:
+        s.scheduler.start("r1", "/bin/sleep", "60")
+        await s.until(lambda: running(s, "r1"))
+        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", by="ann"))
+        (end,) = await s.ended("r1")
+        assert (end.stopped, end.exit.signal, end.exit.killed_by) == (True, 15, "stop by ann")
+
+    scene.run(body)
+
+
+def test_a_stubborn_tree_is_killed_after_its_grace(scene):
+    async def body(s) -> None:
+        child = f'{os.sys.executable} -c "{STUBBORN}"'
+        s.scheduler.start("r1", "/bin/sh", "-c", f"setsid {child} & exec {child}")
+        await s.until(lambda: s.store.of("r1").count(b"up") == 2)
+        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", grace=0.3))
+        (end,) = await s.ended("r1")
+        assert end.exit.signal == 9
+        assert end.leftovers == 0
+        assert s.living("r1") == []
+
+    scene.run(body)
+
+
+def test_a_stop_that_overtakes_its_start_revokes_it(scene):
+    async def body(s) -> None:
+        stop = s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1"))
+        await s.until(lambda: stop in s.scheduler.answers)
+        assert s.scheduler.answers[stop].state == "revoked"
+        start = s.scheduler.start("r1", "/bin/true")
+        await s.until(lambda: start in s.scheduler.answers)
+        assert s.scheduler.answers[start].state == "revoked"
+        await s.until(lambda: s.scheduler.of("r1"))
+        assert [type(report) for report in s.scheduler.of("r1")] == [Revoked]
+
+    scene.run(body)
+
+
+def test_a_revoke_takes_the_claim_of_what_has_not_started_alone(scene):
+    async def body(s) -> None:
+        s.scheduler.start("r1", "/bin/sleep", "60")
+        await s.until(lambda: running(s, "r1"))
+        late = s.scheduler.order(lambda d: Revoke(dispatch=d, run_id="r1"))
+        early = s.scheduler.order(lambda d: Revoke(dispatch=d, run_id="r2"))
+        await s.until(lambda: {late, early} <= s.scheduler.answers.keys())
+        assert s.scheduler.answers[late].state == "started"
+        assert s.scheduler.answers[early].state == "revoked"
+        assert len(s.living("r1")) == 1
+
+    scene.run(body)
+
+
+def test_a_timeout_ends_a_run_and_is_said(scene):
+    async def body(s) -> None:
+        s.scheduler.start(
+            "r1", "/bin/sleep", "60", timeout=TimeoutPolicy(duration=0.3), stop=StopPolicy(grace=1.0),
+        )  # fmt: skip
+        (end,) = await s.ended("r1")
+        assert end.timed_out
+        assert "timeout" in end.exit.killed_by
+
+    scene.run(body)
+
+
+def test_a_signal_reaches_the_program_once(scene):
+    async def body(s) -> None:
+        s.scheduler.start("r1", os.sys.executable, "-c", LISTENER)
+        await s.until(lambda: b"up" in s.store.of("r1"))
+        dispatch = s.scheduler.order(lambda d: Signal(dispatch=d, run_id="r1", signal=10, by="ann"))
+        await s.until(lambda: b"got" in s.store.of("r1"))
+        for _ in range(5):
+            s.scheduler.peer.send("supervisor/local", s.scheduler.commands([s.scheduler.orders[dispatch]]))
+        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", signal=9, grace=0.0))
+        await s.ended("r1")
+        await s.until(lambda: "r1" in s.store.final)
+        assert s.store.of("r1") == b"up\ngot\n"
+
+    scene.run(body)
+
+
+def test_a_shim_that_is_stopped_does_not_keep_its_run_alive(scene):
+    async def body(s) -> None:
+        s.scheduler.start("r1", os.sys.executable, "-c", STUBBORN)
+        await s.until(lambda: b"up" in s.store.of("r1"))
+        os.kill(shim(s, "r1"), signal.SIGSTOP)
+        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", grace=0.2))
+        (end,) = await s.ended("r1")
+        assert end.exit.signal == 9
+        assert s.living("r1") == []
+
+    scene.run(body)
+
+
+def test_a_run_whose_shim_and_zygote_are_dead_is_watched_stopped_and_called_unknown(scene):
+    async def body(s) -> None:
+        s.scheduler.start("r1", "/bin/sleep", "60")
+        await s.until(lambda: running(s, "r1"))
+        for pid in (*s.zygotes(), shim(s, "r1")):
+            os.kill(pid, signal.SIGKILL)
+        await s.until(lambda: "lives without its shim" in s.home.service_log("supervisor").read_text())
+        assert len(s.living("r1")) == 1
+        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", grace=1.0))
+        await s.until(lambda: [r for r in s.scheduler.of("r1") if type(r).__name__ == "Lost"])
+        assert s.living("r1") == []
+        assert "exit status unknown" in s.scheduler.of("r1")[-1].reason
+
+    scene.run(body)
+
+
+@pytest.mark.parametrize("kill", [("supervisor",), ("hub",), ("supervisor", "hub")])
+def test_a_stop_is_obeyed_while_services_die(scene, kill):
+    async def body(s) -> None:
+        s.scheduler.start("r1", os.sys.executable, "-c", STUBBORN)
+        await s.until(lambda: b"up" in s.store.of("r1"))
+        dispatch = s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", grace=1.0))
+        await s.until(lambda: dispatch in s.scheduler.answers)
+        began = time.monotonic()
+        for name in kill:
+            s.kill(name)
+            s.begin(name)
+        (end,) = await s.ended("r1")
+        assert end.stopped
+        assert time.monotonic() - began < 15
+
+    scene.run(body)

@@ -1,0 +1,137 @@
+"""Outputs: the exact bytes, by range, whole, and while they come."""
+
+import json
+import random
+
+import pytest
+from web_stage import Stage, until
+
+from apsis.runs.states import State
+
+
+@pytest.fixture
+def data() -> bytes:
+    chance = random.Random(5)
+    lines = [f"line {index} {'x' * chance.randrange(60)} ü".encode() for index in range(30_000)]
+    return b"\n".join(lines) + b"\n"
+
+
+def finished(site: Stage, data: bytes) -> str:
+    """Return a run that has printed some bytes and ended."""
+    site.store.start()
+    run = site.scheduler.create()
+    site.scheduler.change(run.run_id, State.RUNNING)
+    site.print_output(run.run_id, data, end=True)
+    site.scheduler.change(run.run_id, State.SUCCESS, outputs={"output": len(data)})
+    site.caught_up()
+    path = f"/runs/{run.run_id}/outputs"
+    until(lambda: site.get(path).json["outputs"]["output"]["complete"])
+    return run.run_id
+
+
+def test_ranges_are_exact(site: Stage, data: bytes) -> None:
+    assert len(data) > 1_000_000
+    path = f"/runs/{finished(site, data)}/output/output"
+    whole = site.get(path)
+    assert (whole.status, whole.data == data) == (200, True)
+    assert whole.headers["content-length"] == str(len(data))
+    assert whole.headers["x-output-complete"] == "true"
+    assert "content-encoding" not in site.get(path, headers={"Accept-Encoding": "gzip"}).headers
+    size = len(data)
+    for spec, start, stop in (
+        ("0-0", 0, 1), ("0-99", 0, 100), ("5-", 5, size), ("-7", size - 7, size), (f"-{size * 2}", 0, size),
+        (f"{size - 1}-", size - 1, size), (f"100-{size * 9}", 100, size), ("262143-262145", 262143, 262146),
+        ("500000-900000", 500_000, 900_001),
+    ):  # fmt: skip
+        answer = site.get(path, headers={"Range": f"bytes={spec}", "Accept-Encoding": "gzip"})
+        assert answer.status == 206, spec
+        assert answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
+        assert answer.data == data[start:stop], spec
+    for spec in (f"{size}-", f"{size + 5}-{size + 9}", "-0"):
+        answer = site.get(path, headers={"Range": f"bytes={spec}"})
+        assert (answer.status, answer.headers["content-range"]) == (416, f"bytes */{size}"), spec
+    for spec in ("bytes=9-3", "lines=0-3", "bytes=0-1,5-6", "bytes=a-b"):
+        assert site.get(path, headers={"Range": spec}).status == 200, spec
+
+
+def test_tags_and_heads(site: Stage, data: bytes) -> None:
+    path = f"/runs/{finished(site, data)}/output"
+    head = site.call("HEAD", path)
+    tag = head.headers["etag"]
+    assert (head.status, head.data, head.headers["content-length"]) == (200, b"", str(len(data)))
+    assert site.get(path, headers={"If-None-Match": tag}).status == 304
+    assert site.get(path, headers={"Range": "bytes=0-9", "If-Range": tag}).data == data[:10]
+    assert site.get(path, headers={"Range": "bytes=0-9", "If-Range": '"other"'}).status == 200
+    answer = site.get(path + "?download=1")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+def test_lines_and_tail(site: Stage, data: bytes) -> None:
+    path = f"/runs/{finished(site, data)}/output/output"
+    lines = data.decode().split("\n")[:-1]
+    answer = site.get(path + "/lines?from=1000&count=50").json
+    assert [row["text"] for row in answer["lines"]] == lines[1000:1050]
+    assert answer["lines"][0]["n"] == 1000
+    assert data[answer["lines"][3]["offset"] :].startswith(lines[1003].encode())
+    assert (answer["total"], answer["complete"]) == (len(lines), True)
+    answer = site.get(path + "/tail?count=10").json
+    assert [row["text"] for row in answer["lines"]] == lines[-10:]
+    assert site.get(path + "/lines?from=x").status == 400
+
+
+def test_following_brings_every_byte_and_then_ends(site: Stage) -> None:
+    site.store.start()
+    run = site.scheduler.create()
+    site.caught_up()
+    with site.stream(f"/runs/{run.run_id}/output?follow=1") as response:
+        assert response.status == 200
+        site.scheduler.change(run.run_id, State.RUNNING)
+        site.print_output(run.run_id, b"one\n")
+        assert response.read1(100) == b"one\n"
+        site.store.end(9)
+        site.store.start()
+        site.print_output(run.run_id, b"two\n", offset=4, end=True)
+        assert response.read() == b"two\n"
+    with site.stream(f"/runs/{run.run_id}/output?follow=1", {"Range": "bytes=2-"}) as response:
+        assert response.status == 206
+        assert response.read() == b"e\ntwo\n"
+
+
+def test_a_run_without_output_has_an_empty_one(site: Stage) -> None:
+    site.store.start()
+    run = site.scheduler.create()
+    site.caught_up()
+    answer = site.get(f"/runs/{run.run_id}/output")
+    assert (answer.status, answer.data, answer.headers["x-output-complete"]) == (200, b"", "false")
+    site.scheduler.change(run.run_id, State.ERROR)
+    site.caught_up()
+    assert site.get(f"/runs/{run.run_id}/output?follow=1").data == b""
+    assert site.get(f"/runs/{run.run_id}/output").headers["x-output-complete"] == "true"
+    assert site.get(f"/runs/{run.run_id}/output/nope").status == 404
+    assert site.get("/runs/r99/output").status == 404
+
+
+def test_without_the_store_it_says_so(site: Stage) -> None:
+    run = site.scheduler.create()
+    site.caught_up()
+    answer = site.get(f"/runs/{run.run_id}/output")
+    assert answer.status == 503
+    assert "the store is away" in answer.error["message"]
+
+
+def test_outputs_are_told_live(site: Stage) -> None:
+    site.store.start()
+    run = site.scheduler.create()
+    site.scheduler.change(run.run_id, State.RUNNING)
+    site.caught_up()
+    socket = site.socket()
+    socket.send(t="sub", id=3, topic="output", run=run.run_id)
+    assert socket.expect("out")["streams"] == {}
+    site.print_output(run.run_id, b"hello\n")
+    assert socket.expect("out")["streams"] == {"output": {"length": 6, "complete": False}}
+    site.print_output(run.run_id, b"bye\n", offset=6, end=True)
+    until(lambda: socket.expect("out")["streams"]["output"] == {"length": 10, "complete": True})
+    assert json.loads(site.get(f"/runs/{run.run_id}/outputs").data)["outputs"]["output"]["lines"] == 2
+    socket.close()

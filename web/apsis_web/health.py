@@ -1,0 +1,193 @@
+"""Sanity: checks of what web can see, each with an id, a status and a sentence that says what to do."""
+
+import asyncio
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from apsis import manager_socket
+from apsis.errors import ApsisError
+from apsis.home import Home
+from apsis.messages.body import decode
+from apsis.messages.events import Heartbeat
+from apsis.times import format_time
+from apsis_bus import topics
+from apsis_bus.peer import Peer, Published
+from apsis_web.asking import ServiceAway, StoreAsk
+from apsis_web.cache import Cache
+from apsis_web.database import Database, DatabaseAway, TookTooLong
+
+#: seconds without a heartbeat after which the scheduler is said to be silent, and to be away
+_SILENT: Final = 12.0
+_AWAY: Final = 30.0
+#: share and bytes of free disk below which health warns, and below which nothing new is started
+_DISK_LOW: Final = (0.10, 2 * 1024**3)
+_DISK_FULL: Final = 0.02
+_SEVERITY: Final = ("ok", "warn", "fail")
+_MANAGER_TIMEOUT: Final = 2.0
+#: seconds for which one look serves all who ask
+_FRESH: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one look found: `ok`, `warn` or `fail`, and a sentence."""
+
+    id: str
+    status: str
+    message: str
+
+
+class Health:
+    """Looks, and remembers since when each check is as it is."""
+
+    def __init__(self, home: Home, peer: Peer, cache: Cache, database: Database, store: StoreAsk) -> None:
+        self._home = home
+        self._peer = peer
+        self._cache = cache
+        self._database = database
+        self._store = store
+        self._since: dict[str, tuple[str, str]] = {}
+        self._heard: float | None = None
+        self._began = time.monotonic()
+        self._last: tuple[float, dict[str, Any]] | None = None
+        self._looking: asyncio.Task[dict[str, Any]] | None = None
+        peer.subscribe(topics.HEARTBEAT, self._on_heartbeat)
+
+    def _on_heartbeat(self, published: Published) -> None:
+        beat: Heartbeat = decode(Heartbeat, published.body)
+        if beat.head >= 0:
+            self._heard = time.monotonic()
+
+    async def look(self) -> dict[str, Any]:
+        """Return `{status, checks, services}`; all who ask within a second get the same look."""
+        if self._last is not None and time.monotonic() - self._last[0] < _FRESH:
+            return self._last[1]
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        # Shielded: one who hangs up must not break off the look of the others.
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> dict[str, Any]:
+        manager, database, store = await asyncio.gather(self._manager(), self._read_database(), self._ask_store())
+        services, manager_check = manager
+        checks = [
+            self._hub(),
+            self._scheduler(),
+            database,
+            store,
+            *_hosts(services),
+            manager_check,
+            *_services(services),
+            _disk(self._home),
+            self._job_files(),
+        ]
+        now = format_time(datetime.now(UTC))
+        health = {
+            "status": max((check.status for check in checks), key=_SEVERITY.index),
+            "checks": [self._dated(check, now) for check in checks],
+            "services": services,
+        }
+        self._last = (time.monotonic(), health)
+        return health
+
+    def _dated(self, check: Check, now: str) -> dict[str, str]:
+        status, since = self._since.get(check.id, ("", now))
+        if status != check.status:
+            since = now
+        self._since[check.id] = (check.status, since)
+        return {"id": check.id, "status": check.status, "message": check.message, "since": since}
+
+    def _hub(self) -> Check:
+        if self._peer.connected:
+            return Check("hub", "ok", "connected")
+        return Check("hub", "fail", "there is no connection to the hub; what is shown may be old")
+
+    def _scheduler(self) -> Check:
+        now = time.monotonic()
+        silence = now - (self._heard if self._heard is not None else self._began)
+        if self._heard is not None and silence < _SILENT:
+            return Check("scheduler", "ok", "its heart beats")
+        if silence < (_SILENT if self._heard is None else _AWAY):
+            return Check("scheduler", "warn", f"not heard for {silence:.0f} s")
+        return Check("scheduler", "fail", f"not heard for {silence:.0f} s; nothing is started meanwhile")
+
+    async def _read_database(self) -> Check:
+        try:
+            meta = await self._database.meta()
+        except (DatabaseAway, TookTooLong) as error:
+            return Check("database", "fail", error.message)
+        if not self._cache.loaded:
+            return Check("database", "warn", self._cache.reason)
+        behind = meta.head - self._cache.seq
+        if meta.journal == self._cache.journal and behind > 0 and not self._peer.connected:
+            return Check("database", "warn", f"{behind} changes have not been heard of yet")
+        return Check("database", "ok", "readable")
+
+    async def _ask_store(self) -> Check:
+        if not self._peer.connected:
+            return Check("store", "warn", "cannot be asked without the hub")
+        try:
+            await self._store.stat("r0")
+        except ServiceAway:
+            return Check("store", "fail", "away; outputs are kept by the supervisors and come later")
+        except ApsisError as error:
+            return Check("store", "warn", error.message)
+        return Check("store", "ok", "answers")
+
+    async def _manager(self) -> tuple[list[dict[str, Any]], Check]:
+        try:
+            status = await asyncio.to_thread(manager_socket.status, self._home, _MANAGER_TIMEOUT)
+        except (ApsisError, OSError) as error:
+            return [], Check("manager", "warn", f"{error}; crashed services are not restarted")
+        return list(status.get("services", [])), Check("manager", "ok", "watches the services")
+
+    def _job_files(self) -> Check:
+        errors = json.loads(self._cache.job_errors)
+        if not errors:
+            return Check("jobs", "ok", f"{len(self._cache.jobs)} jobs, all files are good")
+        first = errors[0]
+        where = ":".join(str(first[key]) for key in ("file", "line") if first.get(key))
+        files = len({error.get("file") for error in errors})
+        return Check("jobs", "warn", f"{files} job files have errors; the first: {where}: {first.get('message', '')}")
+
+
+def _hosts(services: list[dict[str, Any]]) -> list[Check]:
+    """Return a check for each supervisor that the manager knows of."""
+    found = [service for service in services if str(service.get("name", "")).startswith("supervisor")]
+    return [
+        Check(str(one["name"]), "ok", "runs")
+        if one.get("state") in _GOOD
+        else Check(str(one["name"]), "fail", f"{one.get('state')}; nothing is started on this host meanwhile")
+        for one in found
+    ]
+
+
+_GOOD: Final = frozenset({"running", "ready", "up"})
+
+
+def _services(services: list[dict[str, Any]]) -> list[Check]:
+    """Return a check for each service that does not run, and is not checked by itself."""
+    own = ("scheduler", "store", "hub", "supervisor")
+    return [
+        Check(f"service-{one['name']}", "fail", f"{one['name']} is {one.get('state')}: {one.get('error', '')}".strip())
+        for one in services
+        if one.get("state") not in _GOOD and not str(one.get("name", "")).startswith(own)
+    ]
+
+
+def _disk(home: Home) -> Check:
+    try:
+        usage = shutil.disk_usage(home.root)
+    except OSError as error:
+        return Check("disk", "fail", f"{home.root}: {error.strerror}")
+    share = usage.free / usage.total if usage.total else 0.0
+    text = f"{share:.0%} free ({usage.free / 1024**3:.1f} GiB)"
+    if share < _DISK_FULL:
+        return Check("disk", "fail", f"{text}; make room in {home.root}")
+    if share < _DISK_LOW[0] or usage.free < _DISK_LOW[1]:
+        return Check("disk", "warn", f"{text}; make room soon, or nothing new is started")
+    return Check("disk", "ok", text)
