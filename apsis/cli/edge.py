@@ -28,7 +28,20 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class TimedOut(ApsisError):
+    """The waiting, not the run, has ended."""
+
+    code = "timeout"
+
+    def __init__(self, seconds: float, left: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(left)} not finished after {seconds:g} s",
+            hint=f"It goes on.  To stop it: apsis stop {' '.join(left)}",
+        )
+
+
 _BY_KIND = {
+    TimedOut: ExitCode.TIMEOUT,
     BadRequest: ExitCode.USAGE,
     NotFound: ExitCode.NOT_FOUND,
     Conflict: ExitCode.REFUSED,
@@ -71,9 +84,15 @@ def run(group: click.Group, name: str, argv: Sequence[str] | None = None) -> int
 def complain(error: ApsisError) -> int:
     """Write what is wrong and what to do, and return the exit status for it."""
     note(f"Error: {_ended(error.message)}")
-    for line in error.hint.splitlines():
+    for line in _hint(error).splitlines():
         note(f"  {line}")
     return next((code for kind, code in _BY_KIND.items() if isinstance(error, kind)), ExitCode.FAILURE)
+
+
+def _hint(error: ApsisError) -> str:
+    if isinstance(error, Denied) and error.code == "unauthorized":  # the server's words are for those who write HTTP
+        return "Give the token by --token-file FILE or APSIS_TOKEN; on the server, `apsisctl token` prints it"
+    return error.hint
 
 
 def _ended(message: str) -> str:

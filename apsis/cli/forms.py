@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from apsis.cli.terminal import has_color
+from apsis.cli.terminal import has_color, has_glyphs
 from apsis.cli.words import in_middle
 from apsis.errors import BadRequest
 
@@ -100,11 +100,12 @@ def make_table(rows: Sequence[Json], columns: Sequence[Column], width: int) -> A
     cells = [[one_line(column.cell(row)) for column in columns] for row in rows]
     widths = [max(len(text) for text in (column.title, *texts)) for column, *texts in zip(columns, *cells, strict=True)]
     widths = fit(widths, [column.shrinks for column in columns], width - 2 * len(columns))
+    mark = "…" if has_glyphs(sys.stdout) else "~"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
     for row, texts in zip(rows, cells, strict=True):
-        shown = [in_middle(text, room) for text, room in zip(texts, widths, strict=True)]
+        shown = [in_middle(text, room, mark) for text, room in zip(texts, widths, strict=True)]
         table.add_row(*(Text(text, style=column.style(row)) for column, text in zip(columns, shown, strict=True)))
     return table
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from apsis.cli.edge import ExitCode
+from apsis.cli.edge import ExitCode, TimedOut
 from apsis.cli.terminal import has_glyphs, note
 from apsis.cli.words import FINISHED, elapsed_cell, state_cell, stream_names, utc_now
 from apsis.errors import ApsisError
@@ -22,18 +22,6 @@ _CODES: Final = {
     "error": ExitCode.ERROR, "failure": ExitCode.FAILURE, "skipped": ExitCode.SKIPPED, "success": ExitCode.OK,
 }  # fmt: skip
 _NOT_STARTED: Final = frozenset({"new", "scheduled", "waiting"})
-
-
-class TimedOut(ApsisError):
-    """The waiting, not the run, has ended."""
-
-    code = "timeout"
-
-    def __init__(self, seconds: float, left: Sequence[str]) -> None:
-        super().__init__(
-            f"{', '.join(left)} not finished after {seconds:g} s",
-            hint=f"It goes on.  To stop it: apsis stop {' '.join(left)}",
-        )
 
 
 def exit_code(runs: Sequence[Json], *, of_program: bool = False) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from apsis.times import format_time, parse_time
+from apsis.times import parse_time
 
 Json = dict[str, Any]
 
@@ -109,12 +109,12 @@ def shown_zone(now: datetime) -> str:
     return now.astimezone().tzname() or "local"
 
 
-def in_middle(text: str, width: int) -> str:
+def in_middle(text: str, width: int, mark: str = "…") -> str:
     """Return a text cut in its middle to a width, as both ends of a job's name tell jobs apart."""
     if len(text) <= width or width < 5:
         return text[: max(width, 0)] if len(text) > width else text
     left = (width - 1) // 2
-    return f"{text[:left]}…{text[len(text) - (width - 1 - left) :]}"
+    return f"{text[:left]}{mark}{text[len(text) - (width - 1 - left) :]}"
 
 
 def stream_names(run: Json) -> list[str]:
@@ -126,9 +126,3 @@ def stream_names(run: Json) -> list[str]:
 
 def _quoted(value: str) -> str:
     return f"'{value}'" if not value or any(c.isspace() or c in "'\"" for c in value) else value
-
-
-__all__ = [
-    "FINISHED", "LOOKS", "Look", "args_cell", "due_time", "duration", "elapsed_cell", "end_time", "format_time",
-    "in_middle", "shown_zone", "start_time", "state_cell", "stream_names", "time_cell", "utc_now",
-]  # fmt: skip

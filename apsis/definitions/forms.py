@@ -123,5 +123,5 @@ def mapping_of(item: Callable[[Any], T]) -> Callable[[Any], dict[str, T]]:
 
 def states(known: Collection[str]) -> Callable[[Any], tuple[str, ...]]:
     """Return a form for one state or a list of states out of `known`."""
-    listed = one_or_list(one_of(*known))
+    listed = one_or_list(one_of(*(str(each) for each in known)))
     return lambda value: tuple(listed(value))

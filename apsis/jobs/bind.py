@@ -8,6 +8,7 @@ from apsis.actions.schedule import ScheduleAction
 from apsis.conditions.condition import Condition
 from apsis.definitions.nearest import did_you_mean
 from apsis.jobs.job import Job
+from apsis.jobs.params import Param
 from apsis.messages.dispatch import TimeoutPolicy
 from apsis.programs.process import ProcessProgram
 from apsis.programs.program import Program
@@ -155,4 +156,5 @@ class _Binding:
 
 
 def _default(params: Collection[str], name: str) -> str | None:
-    return params[name].default if isinstance(params, Mapping) else None
+    param = params[name] if isinstance(params, Mapping) else None
+    return param.default if isinstance(param, Param) else None

@@ -1,6 +1,8 @@
 """Loading a job directory: each file on its own, so that a broken one leaves the rest."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -135,8 +137,7 @@ def _read(loading: _Directory, path: PurePosixPath) -> "Document | None":
     from apsis.jobs.yaml_file import MAX_BYTES, read_yaml
 
     try:
-        with Path(loading.root, path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = _content(Path(loading.root, path), MAX_BYTES + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         loading.errors.append(Finding(file=str(path), line=1, column=1, code="unreadable", message=message))
@@ -147,6 +148,15 @@ def _read(loading: _Directory, path: PurePosixPath) -> "Document | None":
             Finding(file=str(path), line=flaw.line, column=flaw.column, code=flaw.code, message=flaw.message)
         )
     return None if document.flaws else document
+
+
+def _content(path: Path, limit: int) -> bytes:
+    """Return at most `limit` bytes of a file; raises OSError, also for what is no plain file."""
+    # Opened without waiting: a pipe that nobody writes to would hold up the loading of all jobs.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        return file.read(limit)
 
 
 def _defaults(loading: _Directory, folder: PurePosixPath) -> tuple[dict[str, Any], list[tuple[str, "Document"]]]:

@@ -1,6 +1,7 @@
 """From a definition (plain data) to a job: each key read and checked, and every finding kept."""
 
 import hashlib
+import re
 from typing import Any, Final
 
 from apsis.actions.registry import read_actions, read_successors
@@ -26,6 +27,10 @@ from apsis.times.durations import parse_duration
 #: other spelling: the one that is kept
 SPELLINGS: Final = {"conditions": "condition", "actions": "action", "schedules": "schedule"}
 _LATE_AFTER: Final = 60.0
+#: a name that is no word of the template language
+_SIMPLE: Final = re.compile(
+    r"\{\{\s*(?!(?:and|else|if|in|is|not|or|for|recursive)\b)[A-Za-z_][A-Za-z0-9_]*\s*(?:\|\s*quote\s*)?\}\}"
+)
 
 
 def parse_job(
@@ -116,7 +121,7 @@ def _normalised(definition: dict[str, Any], findings: Findings) -> dict[str, Any
 
 def _check_templates(program: ProgramSpec, fields: Fields) -> None:
     for key, value in program.texts().items():
-        if not has_template(value):
+        if not has_template(value) or _is_simple(value):
             continue
         from apsis.jobs.templates import check_text
 
@@ -125,6 +130,12 @@ def _check_templates(program: ProgramSpec, fields: Fields) -> None:
             words = key.replace("[", ".").replace("]", "").split(".")
             path = tuple(int(word) if word.isdigit() else word for word in words)
             fields.findings.add(path, f"{words[-1]}: {why}", code="template")
+
+
+def _is_simple(value: str) -> bool:
+    """Return whether a text has only templates like `{{ date }}` or `{{ date | quote }}`, which need no compiler."""
+    rest = _SIMPLE.sub("", value)
+    return not has_template(rest) and "{#" not in rest
 
 
 def _read_metadata(fields: Fields) -> dict[str, Any]:

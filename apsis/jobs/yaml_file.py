@@ -21,6 +21,8 @@ MAX_DEPTH: Final = 100
 #: values in a file, with aliases unfolded
 MAX_VALUES: Final = 100_000
 
+#: characters of a number; Python takes quadratic time for long ones
+_LONGEST_NUMBER: Final = 60
 _TAG: Final = "tag:yaml.org,2002:"
 _SEXAGESIMAL: Final = re.compile(r"\d+(:[0-5]?\d)+")
 #: characters without which YAML cannot nest
@@ -212,6 +214,9 @@ class _Reader:
         kind = node.tag.removeprefix(_TAG)
         if kind in ("str", "timestamp"):
             return node.value
+        if kind in ("int", "float") and len(node.value) > _LONGEST_NUMBER:
+            self.flaws.append(self._flaw(node, "the number is too large"))
+            return None
         if kind == "int" and _SEXAGESIMAL.fullmatch(node.value):
             return Sexagesimal(self.loader.construct_yaml_int(node), node.value)
         if kind not in ("int", "float", "bool", "null"):

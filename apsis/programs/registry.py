@@ -48,4 +48,4 @@ def read_program(fields: Fields) -> ProgramSpec | None:
         return None
     program = kind.read(nested)
     fields.join(nested)
-    return program
+    return None if nested.failed else program

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from apsis.errors import ConfigError
 from apsis.home import Home
 from apsis_bus.limits import MAX_IPC_PATH
 
@@ -26,12 +27,19 @@ class Endpoints:
 
     @classmethod
     def of(cls, home: Home) -> Self:
-        """Return the endpoints of a home, whose `run` folder is made if need be.
+        """Return the endpoints of a home; its owner makes the `run` folder by this if need be.
 
         A unix socket's path may have 107 bytes. Of a longer one the folder is opened, and the socket is
         named through `/proc/self/fd`, which the kernel follows to any depth.
+
+        Raises:
+            ConfigError: there is no `run` folder, and this user is not the one to make it.
         """
-        home.run.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if not home.run.is_dir():
+            # the folder's owner is who may speak as a service: it must not be whoever came first
+            if not home.root.is_dir() or home.root.stat().st_uid != os.geteuid():
+                raise ConfigError(f"nothing was ever started in {home.root}", hint="`apsisctl start` starts Apsis")
+            home.run.mkdir(mode=0o750, exist_ok=True)
         longest = os.fsencode(home.run / BULK)
         if len(longest) <= MAX_IPC_PATH:
             return cls(home.run, None)

@@ -91,8 +91,9 @@ def log_to_stderr(service: str, level: str = "info") -> None:
 
 def say(name: str, error: ApsisError) -> None:
     """Write the one line about why a service does not run."""
+    place = f"{error.loc}: " if error.loc else ""
     hint = f"; {error.hint}" if error.hint else ""
-    logging.getLogger(name).error("%s%s", error.message, hint, extra={"event": "cannot_start"})
+    logging.getLogger(name).error("%s%s%s", place, error.message, hint, extra={"event": "cannot_start"})
 
 
 def take_title(name: str) -> None:

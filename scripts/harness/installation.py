@@ -142,15 +142,12 @@ class Installation:
         return found
 
     def processes(self) -> dict[str, int]:
-        """Return service: pid, with the manager and the zygote among them."""
-        found = {entry["name"]: entry["pid"] for entry in self.status()["services"] if entry["pid"]}
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and int(folder.name) not in found.values():
-                words = _words(folder)
-                for name in ("zygote", "manager"):
-                    # the eldest is the zygote itself: the shims are forks of it, and bear the same words
-                    if any(name in word for word in words) and any(str(self.home) in word for word in words):
-                        found[name] = min(found.get(name, 1 << 30), int(folder.name))
+        """Return service: pid as the locks name them, with the manager and the zygote among them."""
+        found = {}
+        for path in (self.home / "run").glob("*.lock"):
+            pid = int(json.loads(path.read_text())["pid"])
+            if Path(f"/proc/{pid}").exists():
+                found[path.stem.removesuffix("-1")] = pid
         return found
 
     def kill(self, name: str) -> int:
@@ -171,10 +168,3 @@ def until(condition: Callable[[], bool], seconds: float, what: str, every: float
         if time.monotonic() > deadline:
             raise HarnessError(f"waited {seconds:.0f} s for {what}")
         time.sleep(every)
-
-
-def _words(folder: Path) -> list[str]:
-    try:
-        return (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []  # it has ended in between

@@ -106,6 +106,8 @@ def test_what_came_while_resting_is_fetched_afterwards(hub: HubProcess) -> None:
             follower.rest()
             journal.commit(200)
             await outsider.subscribed()
+            # also the answer to what was asked before the rest
+            await until(lambda: journal.asked == 1 and follower._task is not None and follower._task.done())
             assert got == []
             follower.resume()
             await until(lambda: got == list(range(1, 201)))

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from bus_stage import HubProcess, client_name, joined, until
 
+from apsis.errors import ConfigError
 from apsis.home import Home
 from apsis.messages.outputs import Chunk, OutputStat, Stats
 from apsis_bus import topics
+from apsis_bus.endpoints import Endpoints
 from apsis_bus.lock import read_lock
 from apsis_bus.peer import Published
 
@@ -86,6 +88,18 @@ def test_a_member_of_the_group_is_a_client_and_no_service(hub: HubProcess) -> No
     assert as_user(hub, 12345, "", "sub") == "answered"
     for name in ("scheduler", "supervisor/local", "store", "client/0/x"):
         assert as_user(hub, 12345, name, "ctl") == "NO"
+
+
+def test_a_stranger_does_not_become_the_owner_by_coming_first(home: Home) -> None:
+    """Whoever owns the folder of the sockets may speak as a service, so nobody but the home's owner makes it."""
+    if os.getuid() == 0:
+        os.chown(home.root, 12345, 12345)
+        with pytest.raises(ConfigError, match="nothing was ever started"):
+            Endpoints.of(home)
+        assert not home.run.exists()
+        os.chown(home.root, 0, 0)
+    Endpoints.of(home).close()
+    assert home.run.stat().st_uid == os.getuid()
 
 
 def test_a_second_hub_is_refused_and_harms_nothing(hub: HubProcess) -> None:
@@ -249,6 +263,7 @@ def test_a_flood_on_the_bulk_router_does_not_delay_a_command(hub: HubProcess) ->
 STORE = """
 import asyncio, sys
 from pathlib import Path
+from apsis.errors import ConfigError
 from apsis.home import Home
 from apsis_bus.peer import Peer
 

@@ -155,7 +155,9 @@ def test_the_welcome_confirms_subscriptions_and_names_the_head(hub: HubProcess) 
                 web.subscribe(topics.EVENTS, heard.append)
                 await web.connect(10)
                 assert web.welcome is not None
-                assert (web.welcome.journal, web.welcome.term, web.welcome.head) == (7, 3, 42)
+                assert (web.welcome.journal, web.welcome.term) == (7, 3)
+                # what the hub heard last: the event of the last round, or already the heartbeat after it
+                assert web.welcome.head in ((42,) if round_ == 0 else (42, 43))
                 scheduler.publish(topics.run_event("etl/load", "r1", "running"), 43, 7, b'{"n":1}')
                 await until(lambda heard=heard: heard)
                 assert heard == [Published("v1/ev/run/etl%2Fload/r1/running/", 43, 7, b'{"n":1}')]

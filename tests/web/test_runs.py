@@ -45,7 +45,13 @@ def test_windows_by_cursor_reach_every_run_once(stage: Stage) -> None:
         stage.scheduler.create("new/job", datetime.now(UTC) + timedelta(minutes=index - 20))
     stage.caught_up()
     assert stage.get("/stats").json["cached_runs"] == 190
-    for query, expected in (("", 890), ("job:old/", 850), ("state:fail", 284), ("job:old/ n=6", None), ("!job:old/*", 40)):
+    for query, expected in (
+        ("", 890),
+        ("job:old/", 850),
+        ("state:fail", 284),
+        ("job:old/ n=6", None),
+        ("!job:old/*", 40),
+    ):
         seen: list[str] = []
         page = stage.get(f"/runs?limit=97&sort=-time&q={query.replace(' ', '%20')}").json
         total = page["total"]

@@ -108,6 +108,7 @@ def test_a_killed_hub_is_found_again(site: Stage) -> None:
 
 
 def test_health_says_what_is_wrong(site: Stage) -> None:
+    until(lambda: _status(site, "scheduler") == "ok")
     health = site.get("/health").json
     checks = {check["id"]: check for check in health["checks"]}
     assert {"hub", "scheduler", "database", "store", "manager", "disk", "jobs"} <= set(checks)

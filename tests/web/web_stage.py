@@ -1,4 +1,4 @@
-"""What the web tests play with: real hub, store and web processes, and a scheduler's side over the real bus and database."""
+"""What the web tests play with: real hub, store and web processes, and a scheduler's side over bus and database."""
 
 import asyncio
 import hashlib
@@ -292,7 +292,8 @@ class Scheduler:
         key = due if due is not None else to_micros(parse_time(min(run.timestamps.values())))
         history = encode(self._history.get(run.run_id, []))
         self.db.execute(
-            "INSERT OR REPLACE INTO run (num, job_id, args_key, state, due, time_key, finished, expected, rev, doc, facts, log)"
+            "INSERT OR REPLACE INTO run"
+            " (num, job_id, args_key, state, due, time_key, finished, expected, rev, doc, facts, log)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (int(run.run_id[1:]), run.job_id, run.run_id, run.state, due, key, run.state in FINISHED,
              0, run.rev, encode(run), b"{}", history),
@@ -300,7 +301,14 @@ class Scheduler:
 
     def _emit_run(self, run: Run, event: str, old: str, shown: Run | None, actor: str = "scheduler") -> None:
         body = RunEvent(
-            id=self.head + 1, at=_now(), run_id=run.run_id, job_id=run.job_id, actor=actor, event=event, old=old, run=shown
+            id=self.head + 1,
+            at=_now(),
+            run_id=run.run_id,
+            job_id=run.job_id,
+            actor=actor,
+            event=event,
+            old=old,
+            run=shown,
         )
         entry = LogEntry(seq=body.id, at=body.at, actor=actor, event=event, old=old)
         self._history.setdefault(run.run_id, []).append(entry)
@@ -358,7 +366,8 @@ class Scheduler:
             self.last += 1
             at = format_time(start + timedelta(seconds=index))
             run = Run(
-                run_id=f"r{self.last}", job_id=job_id, args={"n": str(index)}, state=State.SUCCESS if index % 3 else State.FAILURE,
+                run_id=f"r{self.last}", job_id=job_id, args={"n": str(index)},
+                state=State.SUCCESS if index % 3 else State.FAILURE,
                 schedule_time=at, timestamps={"scheduled": at, "running": at, "success": at}, exit=Exit(code=0), rev=3,
             )  # fmt: skip
             self.runs[run.run_id] = run
@@ -413,8 +422,11 @@ class Answer:
 class Socket:
     """A websocket client, from a test that does not speak asyncio."""
 
-    def __init__(self, loop: Loop, url: str, headers: dict[str, str], subprotocol: str | None = "apsis.v1.json") -> None:
+    def __init__(
+        self, loop: Loop, url: str, headers: dict[str, str], subprotocol: str | None = "apsis.v1.json"
+    ) -> None:
         self._loop = loop
+        self._reading: asyncio.Future[Any] | None = None
         request = HTTPRequest(url.replace("http", "ws", 1), headers=headers, request_timeout=WAIT)
 
         async def connect() -> WebSocketClientConnection:
@@ -435,16 +447,15 @@ class Socket:
         """Return the next frame, or None when the socket was closed."""
 
         async def read() -> Any:
-            return await asyncio.wait_for(asyncio.shield(self._reading()), seconds)
+            if self._reading is None:
+                self._reading = asyncio.ensure_future(self.connection.read_message())
+            text = await asyncio.wait_for(asyncio.shield(self._reading), seconds)
+            # Kept over a time-out: what it read meanwhile must not be lost.
+            self._reading = None
+            return text
 
         text = self._loop.run(read(), seconds + 5)
         return None if text is None else json.loads(text)
-
-    def _reading(self) -> "asyncio.Future[Any]":
-        pending = getattr(self, "_pending", None)
-        if pending is None or pending.done():
-            self._pending = pending = asyncio.ensure_future(self.connection.read_message())
-        return pending
 
     def quiet(self, seconds: float) -> bool:
         """Tell whether nothing came for some seconds."""
@@ -475,11 +486,17 @@ class Socket:
             protocol = self.connection.protocol
             assert protocol is not None
             protocol.stream.close()
+            self.connection.close()
 
         self._loop.call(cut)
 
     def close(self) -> None:
-        self._loop.call(self.connection.close)
+        def close() -> None:
+            if self.connection.protocol is not None:
+                self.connection.close()
+                self.connection.on_connection_close()
+
+        self._loop.call(close)
 
 
 @dataclass
@@ -523,6 +540,7 @@ class Stage:
         self.web = Process(home, "apsis_web", "web")
         self._scheduler: Scheduler | None = None
         self._host: Peer | None = None
+        self._sockets: list[Socket] = []
 
     @property
     def scheduler(self) -> Scheduler:
@@ -548,6 +566,8 @@ class Stage:
         until(at_head, what="web is at the head")
 
     def close(self) -> None:
+        for socket in self._sockets:
+            socket.close()
         if self._host is not None:
             self.loop.run(self._host.close())
         if self._scheduler is not None:
@@ -557,7 +577,13 @@ class Stage:
         self.loop.close()
 
     def call(
-        self, method: str, path: str, body: Any = None, *, token: str | None = TOKEN, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = TOKEN,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         """Make one request; paths are below /api/v1 unless they begin with `//`."""
         host = self.web.address.removeprefix("http://")
@@ -593,7 +619,8 @@ class Stage:
     def socket(self, *, headers: dict[str, str] | None = None, subprotocol: str | None = "apsis.v1.json") -> Socket:
         """Open a websocket."""
         sent = {"Authorization": f"Bearer {TOKEN}"} if headers is None else headers
-        return Socket(self.loop, self.web.address + "/api/v1/ws", sent, subprotocol)
+        self._sockets.append(Socket(self.loop, self.web.address + "/api/v1/ws", sent, subprotocol))
+        return self._sockets[-1]
 
     def log_in(self) -> dict[str, str]:
         """Log in as the page does; return the headers that a browser would send from then on."""
@@ -602,7 +629,9 @@ class Stage:
         cookie = answer.headers["set-cookie"].split(";")[0]
         return {"Cookie": cookie, "X-XSRF-Token": answer.json["xsrf"]}
 
-    def print_output(self, run_id: str, data: bytes, *, offset: int = 0, stream: str = "output", end: bool = False) -> None:
+    def print_output(
+        self, run_id: str, data: bytes, *, offset: int = 0, stream: str = "output", end: bool = False
+    ) -> None:
         """Send bytes to the store as a supervisor does."""
 
         async def send() -> None:
@@ -613,7 +642,12 @@ class Stage:
             for start in range(0, len(data), 256 * 1024):
                 piece = data[start : start + 256 * 1024]
                 chunk = Chunk(
-                    host="test", run_id=run_id, stream=stream, offset=offset + start, length=len(piece), crc32=zlib.crc32(piece)
+                    host="test",
+                    run_id=run_id,
+                    stream=stream,
+                    offset=offset + start,
+                    length=len(piece),
+                    crc32=zlib.crc32(piece),
                 )
                 self._host.send("store", chunk, payload=piece, bulk=True)
             if end:

@@ -26,11 +26,12 @@ def command(
       apsis exec --follow -- df -h
       apsis exec --shell --wait -- 'cd /srv && ./tidy | tail -3'
     """  # noqa: D301 - click wants the control character
-    if shell and len(words) > 1:
+    line, *rest = words
+    if shell and rest:
         raise BadRequest(
             "--shell takes one line", hint=f"Quote it: apsis exec --shell -- {shlex.quote(' '.join(words))}"
         )
-    program = {"type": "shell", "command": words[0]} if shell else {"type": "program", "argv": list(words)}
+    program = {"type": "shell", "command": line} if shell else {"type": "program", "argv": list(words)}
     if user:
         program["user"] = user
     body = {"job": {"program": program}, "schedule_time": read_time(at, "--at")}

@@ -3,13 +3,14 @@
 import re
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from apsis.cli.connection import PATIENCE, Connection, connected
 from apsis.cli.finding import no_such_run
 from apsis.cli.terminal import note
+from apsis.cli.words import stream_names
 from apsis.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def command(
     if sum(one is not None for one in (tail, head, span)) > 1 or (follow and (head or span)):
         raise BadRequest("--tail, --head and --range exclude each other, and --follow goes with --tail alone")
     client = connection.client(patience=PATIENCE if follow else 0.0)
-    name = stream or _default_stream(client, run_id)
+    name = _chosen_stream(client, run_id, stream)
     pieces = _pieces(client, run_id, name, follow=follow, tail=tail, span=span)
     try:
         for data in _first_lines(pieces, head):
@@ -49,21 +50,26 @@ def command(
         raise
 
 
-def _default_stream(client: "Client", run_id: str) -> str:
-    """Return the one stream of a run; where two are kept apart, stdout, and say so."""
+def _chosen_stream(client: "Client", run_id: str, given: str | None) -> str:
+    """Return the stream that is meant: the one named, else the run's only one, else stdout, saying so.
+
+    Raises:
+        NotFound: there is no such run, or it has no such stream.
+    """
     try:
-        names = list(client.outputs(run_id))
+        names = list(client.outputs(run_id)) or stream_names(client.run(run_id))
     except NotFound:
         raise no_such_run(client, run_id) from None
-    if not names or "output" in names:
-        return "output" if names or _is_merged(client.run(run_id)) else "stdout"
-    if "stderr" in names and len(names) > 1:
+    if given is not None:
+        if given not in names:
+            raise NotFound(f"{run_id} has no output {given!r}", hint=f"It has: {', '.join(names)}")
+        return given
+    if "output" in names:
+        return "output"
+    if "stderr" in names:
         note(f"(stdout; there is stderr too: apsis output {run_id} stderr)")
-    return "stdout" if "stdout" in names else names[0]
-
-
-def _is_merged(run: dict[str, Any]) -> bool:
-    return bool((run.get("program") or {}).get("streams") != "split")
+        return "stdout"
+    return names[0]
 
 
 def _pieces(

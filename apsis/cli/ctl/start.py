@@ -10,15 +10,15 @@ from typing import Any, Final
 import click
 
 from apsis.cli.ctl.home_option import command_for, home_option
+from apsis.cli.ctl.managing import check_home, manager_command, open_log
 from apsis.cli.ctl.settings import set_port
 from apsis.cli.terminal import note, paint
 from apsis.config import load_config
-from apsis.errors import ApsisError, ConfigError, Unavailable
+from apsis.errors import ApsisError, Unavailable
 from apsis.home import Home
 from apsis.manager_socket import ManagerAway, ask, holder, status
 
 _POLL: Final = 0.05
-_LOG_MAX: Final = 10 * 1024 * 1024
 #: a service that died this often before it was ready is not waited for any longer
 _TRIES: Final = 4
 
@@ -45,25 +45,9 @@ def command(home: Home, foreground: bool, port: int | None, timeout: float) -> N
         set_port(home, port)
     load_config(home)
     if foreground:
-        os.execv(sys.executable, [*_manager(home), "--foreground"])  # noqa: S606 - the manager takes this process over
+        os.execv(sys.executable, [*manager_command(home), "--foreground"])  # noqa: S606 - the manager takes this process over
     wait_until_ready(home, _start(home), timeout)
     _say_where(home)
-
-
-def check_home(home: Home) -> None:
-    """Refuse a folder that is no home or belongs to someone else.
-
-    Raises:
-        ConfigError: it is so.
-    """
-    if not home.config.is_file():
-        raise ConfigError(
-            f"{home.root} is not an Apsis home: it has no {home.config.name}",
-            hint=f"Make one: apsisctl init {home.root}",
-        )
-    owner = home.root.stat().st_uid
-    if owner != os.geteuid():
-        raise ConfigError(f"{home.root} belongs to another user (uid {owner})", hint="run this as that user")
 
 
 def _running(home: Home) -> dict[str, Any] | None:
@@ -73,18 +57,10 @@ def _running(home: Home) -> dict[str, Any] | None:
         return None
 
 
-def _manager(home: Home) -> list[str]:
-    return [sys.executable, "-P", "-m", "apsis_services.manager", "--home", str(home.root)]
-
-
 def _start(home: Home) -> "subprocess.Popen[bytes]":
-    home.log.mkdir(mode=0o750, exist_ok=True)
-    log = home.service_log("manager")
-    if log.exists() and log.stat().st_size > _LOG_MAX:
-        log.replace(log.with_name(f"{log.name}.1"))
-    with log.open("ab") as file:
+    with open_log(home) as log:
         return subprocess.Popen(
-            _manager(home), cwd="/", stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            manager_command(home), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
 
 

@@ -16,7 +16,8 @@ from apsis.times import parse_time
 #: exit status by state, as `systemctl status` has them; all others are 1
 _EXIT: Final = {"ok": 0, "stopped": 3}
 _COLORS: Final = {"ok": "green", "running": "green", "stopped": "grey", "failed": "red", "restarting": "yellow"}
-_SERVICES: Final = ("hub", "scheduler", "store", "supervisor", "web")
+#: in the order of starting
+SERVICES: Final = ("hub", "scheduler", "store", "supervisor", "web")
 
 
 @click.command()
@@ -37,7 +38,7 @@ def command(home: Home, output: str) -> int:
 
 def without_manager(home: Home) -> dict[str, Any]:
     """Return the status as the locks have it: services may outlive their manager."""
-    holders = {name: holder(home, name) for name in _SERVICES}
+    holders = {name: holder(home, name) for name in SERVICES}
     services = [
         {
             "name": name,

@@ -1,13 +1,18 @@
 """`apsisctl stop`: stop the services, and the runs too if told so."""
 
+import subprocess
 import time
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import click
 
 from apsis.cli.ctl.home_option import command_for, home_option
+from apsis.cli.ctl.managing import check_home, manager_command, open_log
+from apsis.cli.ctl.status import SERVICES
 from apsis.cli.edge import ExitCode
 from apsis.cli.terminal import note
+from apsis.errors import ApsisError
 from apsis.home import Home
 from apsis.manager_socket import ManagerAway, follow, holder
 
@@ -23,34 +28,47 @@ _SERVICES_END: Final = 30.0
 @home_option
 def command(home: Home, kill_runs: bool, timeout: float) -> int:
     """Stop all services. Running programs go on, and are found again by the next start."""
-    left = 0
     try:
         request = {"do": "stop", "kill_runs": kill_runs, "timeout": timeout}
-        for line in follow(home, request, timeout=_SERVICES_END + 2 * timeout):
-            if line.get("done"):
-                left = line["runs"]
-            else:
-                note(line["says"])
+        left = _told(follow(home, request, timeout=_SERVICES_END + 2 * timeout))
+        _wait_for_manager(home)
     except ManagerAway:
-        return _stop_orphans(home)
-    _wait_for_manager(home)
+        if not kill_runs and not any(holder(home, name) for name in SERVICES):
+            click.echo("Apsis is not running")
+            return ExitCode.OK
+        left = _without_manager(home, kill_runs, timeout)
     click.echo("Apsis is stopped")
     if left and kill_runs:
-        note(f"  {left} runs did not end; their processes may hang in the kernel")
+        note("  some runs did not end; their processes may hang in the kernel")
         return ExitCode.FAILURE
     if left:
-        note(f"  {left} runs go on; they are found again by: {command_for(home, 'start')}")
+        runs, they = ("run goes", "it is") if left == 1 else ("runs go", "they are")
+        note(f"  {left} {runs} on; {they} found again by: {command_for(home, 'start')}")
     return ExitCode.OK
 
 
-def _stop_orphans(home: Home) -> int:
-    left = [name for name in ("hub", "scheduler", "supervisor", "store", "web") if holder(home, name)]
-    if not left:
-        click.echo("Apsis is not running")
-        return ExitCode.OK
-    note(f"The manager is gone, but these services run: {', '.join(left)}")
-    note(f"  Take them over with: {command_for(home, 'start')}   and stop then")
-    return ExitCode.FAILURE
+def _told(lines: Iterator[dict[str, Any]]) -> int:
+    """Say each step, and return how many runs are left."""
+    left = 0
+    for line in lines:
+        if line.get("done"):
+            left = line["runs"]
+        else:
+            note(line["says"])
+    return left
+
+
+def _without_manager(home: Home, kill_runs: bool, timeout: float) -> int:
+    """Stop what outlived its manager; return 1 if runs are left that were to be ended."""
+    check_home(home)
+    words = ["--stop", "--timeout", str(timeout), *(["--kill-runs"] if kill_runs else [])]
+    with open_log(home) as log:
+        status = subprocess.run(
+            [*manager_command(home), *words], cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+        ).returncode
+    if status not in (0, 1):
+        raise ApsisError("the services that outlived their manager cannot be stopped", hint=f"see {log.name}")
+    return status if kill_runs else 0
 
 
 def _wait_for_manager(home: Home) -> None:

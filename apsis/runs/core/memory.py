@@ -25,6 +25,10 @@ class MemoryTables:
         self.versions: dict[str, tuple[str, dict[str, Any]]] = {}
         self.requests: dict[str, RequestRow] = {}
         self.meta: dict[str, str] = {}
+        #: (job, due, args): the number of the run that a schedule made
+        self._made: dict[tuple[str, int, str], int] = {}
+        #: (job, args): numbers of its runs
+        self._same: dict[tuple[str, str], dict[int, None]] = {}
 
     def begin_term(self) -> Stored:
         """Count one more start of the scheduler, and return everything that it starts from."""
@@ -53,10 +57,9 @@ class MemoryTables:
                 raise ValueError(f"event {event.id} follows {len(self.events)}")
             self.events.append(event)
         for num in effects.withdrawn:
-            self.runs.pop(num, None)
+            self._drop(num)
         for row in effects.runs.values():
-            self._refuse_twin(row)
-            self.runs[row.num] = row
+            self._keep(row)
         self.commands |= {(row.host, row.dispatch): row for row in effects.commands}
         for key in effects.settled:
             self.commands.pop(key, None)
@@ -75,17 +78,25 @@ class MemoryTables:
             else:
                 self.jobs[job_id] = job
 
-    def _refuse_twin(self, row: RunRow) -> None:
+    def _keep(self, row: RunRow) -> None:
         run = row.run
-        if not run.expected or row.num in self.runs:
-            return
-        for other in self.runs.values():
-            if other.run.expected and (other.run.job_id, other.run.schedule_time, other.args_key) == (
-                run.job_id,
-                run.schedule_time,
-                row.args_key,
-            ):
-                raise ValueError(f"{run.run_id} and {other.run.run_id} are made for the same due time")
+        if run.expected and run.schedule_time:
+            due = (run.job_id, to_micros(parse_time(run.schedule_time)), row.args_key)
+            if self._made.setdefault(due, row.num) != row.num:
+                raise ValueError(f"{run.run_id} and r{self._made[due]} are made for the same due time")
+        self.runs[row.num] = row
+        self._same.setdefault((run.job_id, row.args_key), {})[row.num] = None
+
+    def _drop(self, num: int) -> None:
+        row = self.runs.pop(num, None)
+        if row is not None:
+            del self._same[row.run.job_id, row.args_key][num]
+            due = to_micros(parse_time(row.run.schedule_time or self.events[0].at))
+            self._made.pop((row.run.job_id, due, row.args_key), None)
+
+    def _ended(self, job_id: str, args_key: str) -> list[RunRow]:
+        rows = [self.runs[num] for num in self._same.get((job_id, args_key), ())]
+        return [row for row in rows if row.run.state in FINISHED]
 
     # What the core asks
 
@@ -96,30 +107,19 @@ class MemoryTables:
 
     def finished(self, job_id: str, args_key: str, states: Collection[State], limit: int) -> list[str]:
         """Return at most `limit` ids of finished runs of a job with exactly these args, in one of the states."""
-        found = [
-            row.run.run_id
-            for row in self.runs.values()
-            if row.run.job_id == job_id and row.args_key == args_key and row.run.state in FINISHED
-            and row.run.state in states
-        ]  # fmt: skip
-        return found[:limit]
+        return [row.run.run_id for row in self._ended(job_id, args_key) if row.run.state in states][:limit]
 
     def made(self, job_id: str, due: int, args_key: str) -> bool:
         """Say whether a schedule has made a run of this job for this due time and these args."""
-        return any(
-            row.run.expected and row.run.job_id == job_id and row.args_key == args_key
-            and row.run.schedule_time and to_micros(parse_time(row.run.schedule_time)) == due
-            for row in self.runs.values()
-        )  # fmt: skip
+        return (job_id, due, args_key) in self._made
 
     def previous(self, job_id: str, args_key: str, before: int) -> tuple[int, State] | None:
         """Return number and end of the latest finished run of a job with these args and a number below `before`."""
         ends = [
             (row.num, row.run.state)
-            for row in self.runs.values()
-            if row.run.job_id == job_id and row.args_key == args_key and row.num < before
-            and row.run.state in FINISHED and row.run.state is not State.SKIPPED
-        ]  # fmt: skip
+            for row in self._ended(job_id, args_key)
+            if row.num < before and row.run.state is not State.SKIPPED
+        ]
         return max(ends, default=None)
 
     def version(self, version: str) -> tuple[str, dict[str, Any]] | None:

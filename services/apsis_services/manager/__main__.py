@@ -14,7 +14,7 @@ from apsis_services.manager.manager import Manager
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Manage the services until told to end; exit codes as those of a service."""
+    """Manage the services until told to end; exit codes as those of a service (`--stop`: 1 if runs are left)."""
     parser = argparse.ArgumentParser(prog="apsis manager", description="Starts the services and restarts them.")
     parser.add_argument("--home", help="folder of the installation; default: $APSIS_HOME, else ~/.apsis")
     parser.add_argument(
@@ -22,7 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="for a terminal or systemd (the same, as its starter chooses where stderr goes)",
     )
-    home = Home.find(parser.parse_args(argv).home)
+    parser.add_argument("--stop", action="store_true", help="start nothing: stop what outlived its manager")
+    parser.add_argument("--kill-runs", action="store_true", help="with --stop: end the runs and the zygotes too")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds from a run's stop signal to KILL, at most")
+    options = parser.parse_args(argv)
+    home = Home.find(options.home)
     process.log_to_stderr("manager")
     try:
         lock = _take(home)
@@ -39,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     process.survive_broken_pipes()
     manager = Manager(home, os.environ)
     lock.ready()
+    if options.stop:
+        return ExitCode.CRASHED if manager.end(kill_runs=options.kill_runs, longest=options.timeout) else ExitCode.ASKED
     if manager.run():
         # a new version of the code takes over in this very process, so that systemd sees none ended
         lock.release()

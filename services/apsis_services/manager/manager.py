@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from apsis.home import Home
-from apsis.times import format_time
+from apsis.times import format_time, parse_time
 from apsis_bus.lock import read_lock
-from apsis_services.manager import processes
+from apsis_services.manager import installation, processes
 from apsis_services.manager.desk import Desk, Lines, refusal
 from apsis_services.manager.endings import live_runs, retire_zygotes, stop_runs
 from apsis_services.manager.fleet import MODULES, Action, Fleet, Goal
@@ -60,6 +60,17 @@ class Manager:
     def run(self) -> bool:
         """Work until told to end; return whether a new manager is to take over at once."""
         self._adopt_all()
+        return self._work()
+
+    def end(self, *, kill_runs: bool, longest: float) -> int:
+        """Start nothing: stop what outlived its manager, and the runs if told so; return how many runs are left."""
+        self.fleet.stop(time.monotonic())
+        self._adopt_all()
+        self._desk.add(self._stop(kill_runs=kill_runs, longest=longest))
+        self._work()
+        return len(live_runs(self.home))
+
+    def _work(self) -> bool:
         try:
             while not self._over:
                 self._turn()
@@ -153,13 +164,16 @@ class Manager:
 
     def _adopt(self, name: str) -> bool:
         """Watch the process that holds a service's lock, if there is one."""
+        if name in self._held:
+            return True
         found = processes.find(self.home, name)
         if found is None:
             return False
         held, info = found
         log.info("%s runs already and is adopted", name, extra={"event": "adopted", "pid": held.pid})
         self._hold(held)
-        self._hear(name, Adopted(held.pid, info.ready))
+        age = (datetime.now(UTC) - parse_time(info.since)).total_seconds()
+        self._hear(name, Adopted(held.pid, info.ready, max(0.0, age)))
         return True
 
     def _hold(self, held: processes.Held) -> None:
@@ -229,7 +243,7 @@ class Manager:
         """Stop the runs that live now; a new one that begins meanwhile is for the second call."""
         names = set(live_runs(self.home))
         if names:
-            yield {"says": f"{len(names)} runs are stopped"}
+            yield {"says": f"{len(names)} {'run is' if len(names) == 1 else 'runs are'} told to stop"}
         ordered: set[str] = set()
         deadline = time.monotonic() + longest + _BEYOND_GRACE
         while time.monotonic() < deadline:
@@ -256,12 +270,11 @@ class Manager:
     def status(self) -> dict[str, Any]:
         """Return what `apsisctl status -o json` prints."""
         web = read_lock(self.home.lock("web"))
-        scheduler = read_lock(self.home.lock("scheduler"))
         return {
             "state": self.fleet.state,
             "home": str(self.home.root),
             "url": web.address if web else None,
-            "instance": scheduler.facts.get("instance") if scheduler else None,
+            "instance": installation.instance(self.home),
             "pid": os.getpid(),
             "services": [self._shown(member) for member in self.fleet.members.values()],
         }

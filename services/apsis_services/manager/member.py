@@ -66,6 +66,8 @@ class Adopted:
 
     pid: int
     ready: bool
+    #: seconds that it has lived
+    age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def step(member: Member, fact: Fact, now: float) -> tuple[Member, Deed | None]:
         return _ordered(member, fact, now)
     if isinstance(fact, Adopted):
         phase = P.RUNNING if fact.ready else P.STARTING
-        return replace(member, wanted=True, phase=phase, since=now, pid=fact.pid, due=None), None
+        return replace(member, wanted=True, phase=phase, since=now - fact.age, pid=fact.pid, due=None), None
     if isinstance(fact, Spawned):
         return replace(member, pid=fact.pid), None
     if isinstance(fact, Ready):

@@ -79,7 +79,7 @@ class Command(Table):
     boot = CharField()
     body = BlobField()
 
-    class Meta:
+    class Meta:  # pyright: ignore[reportIncompatibleVariableOverride] - so peewee wants it
         """The number is dense for each host."""
 
         primary_key = CompositeKey("host", "dispatch")
@@ -94,7 +94,7 @@ class Cursor(Table):
     behind = BigIntegerField(null=True)
     until = BigIntegerField(null=True)
 
-    class Meta:
+    class Meta:  # pyright: ignore[reportIncompatibleVariableOverride] - so peewee wants it
         """One for each schedule of each job."""
 
         primary_key = CompositeKey("job_id", "key")

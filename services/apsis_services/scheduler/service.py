@@ -10,7 +10,7 @@ from apsis.config import Config
 from apsis.home import Home
 from apsis.messages.body import encode
 from apsis.messages.dispatch import Ack, Answers, HostHello, Reports
-from apsis.messages.events import Heartbeat, Page, Replay
+from apsis.messages.events import Heartbeat, Page, Replay, SysEvent
 from apsis.messages.requests import Done, Failed, ReloadJobs, Request
 from apsis.runs.core.effects import Effects, Reply
 from apsis.runs.core.inputs import Asked, Began, HostLost, HostSaid, Input, Tick
@@ -206,8 +206,9 @@ class Scheduler(Service):
         for reply in effects.replies:
             _answer(reply)
         publish(self._peer, self._journal, written, effects.events)
-        if written and self._loop.time() - self._last_beat >= HEARTBEAT_SOONEST:
-            self._beat_now()
+        if written:
+            self._beat_soon()
+            self._log(effects)
         self._alarm.set(effects.wake)
         if self._inbox:
             self._planned = True
@@ -262,8 +263,24 @@ class Scheduler(Service):
         self._beat_now()
         self._probe()
 
+    def _beat_soon(self) -> None:
+        """Name the new head, once a second at most: who has missed the last event finds out by it."""
+        wait = self._last_beat + HEARTBEAT_SOONEST - self._loop.time()
+        if wait <= 0:
+            self._beat_now()
+        elif "soon" not in self._timers:
+            self._timers["soon"] = self._loop.call_later(wait, self._beat_now)
+
+    def _log(self, effects: Effects) -> None:
+        """Log what happened to the installation; what happens to runs stands in their own logs."""
+        for event in effects.events:
+            if isinstance(event, SysEvent):
+                self.log.info("%s: %s", event.kind, event.detail, extra={"event": event.kind})
+
     def _beat_now(self) -> None:
         self._last_beat = self._loop.time()
+        if (soon := self._timers.pop("soon", None)) is not None:
+            soon.cancel()
         time = now()
         beat = Heartbeat(
             journal=self._journal,

@@ -1,7 +1,8 @@
 """Telling watchers that output has grown: at once after quiet, then at most so often, and always the last word."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 from apsis.messages.outputs import LiveOutput
 
@@ -9,19 +10,16 @@ from apsis.messages.outputs import LiveOutput
 INTERVAL: Final = 0.1
 
 
-class CallsLater(Protocol):
-    """What this needs of an event loop."""
-
-    def call_later(self, delay: float, callback: Callable[[str], None], run_id: str, /) -> object:
-        """Call back with the run, `delay` seconds from now."""
+#: calls back so many seconds from now
+CallsLater = Callable[[float, Callable[[], None]], object]
 
 
 class LiveOutputs:
     """Publishes the newest length of each stream, at most ten messages a second for a run."""
 
-    def __init__(self, publish: Callable[[LiveOutput], None], clock: CallsLater) -> None:
+    def __init__(self, publish: Callable[[LiveOutput], None], call_later: CallsLater) -> None:
         self._publish = publish
-        self._clock = clock
+        self._call_later = call_later
         #: run: what has not been told yet, by stream; a run is in here while it must not be told of
         self._resting: dict[str, dict[str, LiveOutput]] = {}
 
@@ -37,7 +35,7 @@ class LiveOutputs:
         for output in outputs.values():
             self._publish(output)
         self._resting[run_id] = {}
-        self._clock.call_later(INTERVAL * len(outputs), self._rested, run_id)
+        self._call_later(INTERVAL * len(outputs), partial(self._rested, run_id))
 
     def _rested(self, run_id: str) -> None:
         pending = self._resting.pop(run_id)

@@ -57,7 +57,7 @@ class Store(Service):
         #: (asker, came on the bulk socket): stream: what to say at the end of this turn
         self._acks: dict[tuple[str, bool], dict[tuple[str, str], Kept]] = {}
         self._complained = -_COMPLAIN_EACH
-        self._live = LiveOutputs(self._publish, self._loop)
+        self._live = LiveOutputs(self._publish, lambda delay, call: self._loop.call_later(delay, call))
         self._peer = Peer(self.home, self.name, bulk=True)
         self._peer.handle(self.take)
         await self._peer.connect()

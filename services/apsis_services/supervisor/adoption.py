@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from apsis_services.supervisor.identity import Identity, Stat
+from apsis_services.supervisor.identity import Identity, Stat, read_stat
 from apsis_services.supervisor.journal import JournalState, run_directory, state_of
 from apsis_services.supervisor.journal_file import JournalFile, clean_up, take_over
 from apsis_services.supervisor.keeper import Keeper, Program
@@ -22,6 +22,7 @@ from apsis_services.supervisor.usage import Usage
 from apsis_services.supervisor.zygote_log import say
 
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_NEVER: Final = "the shim was killed before it had started the program"
 _UNKNOWN: Final = "exit status unknown: the shim was killed while it started the program"
 
 
@@ -51,8 +52,8 @@ class AdoptedFamily:
             return True
         return False
 
-    def tagged(self, stat: Stat) -> bool:
-        """Whether a process carries the run's tag."""
+    def tagged(self, stat: Stat) -> bool | None:
+        """Whether a process carries the run's tag; None: it may not be read."""
         return is_tagged(stat.pid, self._tag)
 
     def any(self) -> bool:
@@ -98,15 +99,20 @@ class Bereaved(NamedTuple):
     since: float
 
 
+class Taken(NamedTuple):
+    """The journal of a dead shim, taken over."""
+
+    journal: JournalFile
+    state: JournalState
+    claim: Claim
+
+
 class StillHeld(Exception):
     """The journal of a dead shim is held: a child of it is on its way to its exec. Ask again in a moment."""
 
 
-def adopt(spool: str, bereaved: Bereaved, me: Identity, strangers: Sequence[Stat], *, alone: bool) -> Adoption | None:
-    """Take over the run of a dead shim; None: there is nothing of it to keep.
-
-    `strangers` are the children of this process that are nobody's yet, zombies included; `alone`:
-    no other shim was bereaved of its program at the same time, so that a nameless zombie can only be this run's.
+def take(bereaved: Bereaved, me: Identity) -> Taken | None:
+    """Take over the journal of a dead shim; None: it had none, or all is written.
 
     Raises:
         StillHeld: not yet.
@@ -122,28 +128,46 @@ def adopt(spool: str, bereaved: Bereaved, me: Identity, strangers: Sequence[Stat
     state = state_of(records, locked=True)
     if state.claim is None or state.claim["pid"] != bereaved.shim or state.settled:
         journal.close()
+        _reap_if_dead(state)
         return None
     run_id = state.claim["run_id"]
     say("WARNING", "run_adopted", "a shim was killed; what is left of its run is kept by the zygote", run_id)
     journal.append({"e": "adopted", "pid": me.pid, "ticks": me.ticks, "at": stamp_now()})
-    family = AdoptedFamily(state.claim)
-    program = _program(journal, state, family, strangers, alone=alone)
+    return Taken(journal, state, state.claim)
+
+
+def _reap_if_dead(state: JournalState) -> None:
+    """Reap a program whose end is written, so that it is not taken for that of another run."""
+    stat = read_stat(state.started["pid"]) if state.started else None
+    if stat is not None and not stat.living and stat.ticks == state.ticks and stat.ppid == os.getpid():
+        os.waitpid(stat.pid, os.WNOHANG)
+
+
+def adopt(spool: str, taken: Taken, strangers: Sequence[Stat]) -> Adoption | None:
+    """Find the program of a dead shim, and keep it; None: there is nothing to keep, and that is written.
+
+    `strangers` are the children of this process that are nobody's yet, zombies included; they count where
+    the journal does not name the program. One that cannot say any more whose it is leaves the status
+    unknown: it may be another run's.
+    """
+    family = AdoptedFamily(taken.claim)
+    program = _program(taken, family, strangers)
     if program is None:
-        journal.close()
+        taken.journal.close()
         return None
-    directory = run_directory(spool, state.claim["journal"], run_id)
-    tree = Usage(**state.result["rusage"]) if state.result else Usage()  # type: ignore[arg-type]
-    keeper = Keeper(journal, state.claim, directory, program, family, tree=tree)
-    if state.result is not None:
+    result = taken.state.result
+    directory = run_directory(spool, taken.claim["journal"], taken.claim["run_id"])
+    tree = Usage(**result["rusage"]) if result else Usage()  # type: ignore[arg-type]
+    keeper = Keeper(taken.journal, taken.claim, directory, program, family, tree=tree)
+    if result is not None:
         keeper.already_ended()
     keeper.read_orders()
     return Adoption(keeper, family)
 
 
-def _program(
-    journal: JournalFile, state: JournalState, family: AdoptedFamily, strangers: Sequence[Stat], *, alone: bool
-) -> Program | None:
-    """Return the main program of an adopted run; None: it never started, or is not to be told, and that is written."""
+def _program(taken: Taken, family: AdoptedFamily, strangers: Sequence[Stat], *, alone: bool) -> Program | None:
+    """Return the main program of a run; None: it never started, or cannot be told, and that is written."""
+    journal, state, claim = taken
     if state.started is not None:
         floor = state.result["maxrss_floor"] if state.result else 0
         family.set_main(state.started["pid"], state.started["ticks"])
@@ -151,27 +175,39 @@ def _program(
     if state.result is not None:  # it could not be started, and `done` is missing
         journal.append(unstarted("", stamp_now())[1])
         return None
-    living = [stat for stat in strangers if stat.living and family.tagged(stat)]
-    dead = [stat for stat in strangers if not stat.living and stat.session == stat.pid]
-    found = min(living, key=lambda stat: stat.ticks, default=None)
-    if found is None and dead and (len(dead) > 1 or not alone):
-        journal.append(*unstarted(_UNKNOWN, stamp_now()))
-        return None
-    if found is None and dead:
-        found = dead[0]
+    found, doubtful = _look_for(family, strangers)
     if found is None:
-        journal.append(*unstarted("the shim was killed before it had started the program", stamp_now()))
+        journal.append(*unstarted(_UNKNOWN if doubtful else _NEVER, stamp_now()))
         return None
+    return _late_start(journal, claim, family, found)
+
+
+def _look_for(family: AdoptedFamily, strangers: Sequence[Stat]) -> tuple[Stat | None, bool]:
+    """Return the program that carries the run's tag, and whether there are others that may be it."""
+    leaders = [stat for stat in strangers if stat.session == stat.pid]
+    tagged = []
+    doubtful = False
+    for stat in leaders:
+        told = family.tagged(stat) if stat.living else None
+        again = read_stat(stat.pid) if told is False else stat  # it may have ended while it was looked at
+        if told:
+            tagged.append(stat)
+        elif told is None or (again is not None and not again.living):
+            doubtful = True
+    return min(tagged, key=lambda stat: stat.ticks, default=None), doubtful
+
+
+def _late_start(journal: JournalFile, claim: Claim, family: AdoptedFamily, found: Stat) -> Program:
+    """Write the `started` that the shim could not write any more; the time is told by the kernel's clock ticks."""
     age = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - found.ticks / _TICKS_A_SECOND)
     program = Program(found.pid, stamp(time.time_ns() - int(age * 1e9)), time.monotonic() - age)
     family.set_main(found.pid, found.ticks)
-    assert state.claim is not None
     journal.append(
         {
             "e": "started",
             "pid": found.pid,
             "ticks": found.ticks,
-            "boot": state.claim["boot"],
+            "boot": claim["boot"],
             "at": program.began_at,
             "mono": round(program.began, 6),
         }

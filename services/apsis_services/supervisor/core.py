@@ -6,7 +6,6 @@ neither a journal nor an archived journal of it exists; and the zygote's claim d
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from apsis.messages.dispatch import (
 )
 from apsis_services.supervisor import protocol as p
 from apsis_services.supervisor.deeds import TABLE, Do, RunCommand
+from apsis_services.supervisor.entries import Order, Run
 from apsis_services.supervisor.facts import ENDED, IN_FLIGHT, Facts, Key, Phase
 from apsis_services.supervisor.journal import RUN_ID
 from apsis_services.supervisor.outbox import BATCH, FIRST_DELAY, LAST_DELAY, Ledger, Outbox
@@ -30,34 +30,6 @@ from apsis_services.supervisor.tidings import Told, claim_of, differs, held, rep
 
 #: times that a start is handed to the zygote before the run is ended with the zygote's reason
 START_ATTEMPTS: Final = 5
-
-
-@dataclass(slots=True)
-class Order:
-    """How far one database has come with this host."""
-
-    term: int = 0
-    floor: int = 0
-
-
-@dataclass(slots=True)
-class Run:
-    """One run that this host has a journal of, or is about to."""
-
-    phase: Phase = Phase.NONE
-    facts: Facts | None = None
-    #: the start in flight
-    start: Start | None = None
-    attempts: int = 0
-    retry_at: float | None = None
-    #: commands to be obeyed when what is in flight is answered, by dispatch
-    waiting: dict[int, RunCommand] = field(default_factory=dict)
-    #: why the last attempt failed
-    failure: str = ""
-    #: database and dispatch of the last stop or signal carried out: a resent one is answered alone
-    acted: tuple[int, int] = (0, 0)
-    #: told when nothing could be found of it; a true end may still come
-    lost: Lost | None = None
 
 
 class Core:

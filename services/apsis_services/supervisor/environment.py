@@ -17,7 +17,7 @@ MAX_TOTAL: Final = 512 * 1024
 MAX_ONE: Final = 128 * 1024
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_FROM_OURS: Final = ("LANG", "LC_ALL", "TZ")
+_FROM_OURS: Final = ("APSIS_HOME", "LANG", "LC_ALL", "TZ")
 _NOT_IN_NAME: Final = re.compile(r"[^A-Z0-9_]")
 
 

@@ -13,10 +13,20 @@ def seal(content: object) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
-def unseal(data: bytes, kind: Any) -> Iterator[Any]:
-    """Yield the content of each whole line up to the first that is torn or damaged; nothing after it counts."""
-    for line in data.split(b"\n"):
-        body = line[9:]
-        if line[:8] != b"%08x" % zlib.crc32(body) or not body:
+def unseal_at(data: bytes, kind: Any) -> Iterator[tuple[Any, int]]:
+    """Yield the content and the end of each whole line up to the first that is torn or damaged.
+
+    Nothing after that one counts.
+    """
+    at = 0
+    while (end := data.find(b"\n", at)) >= 0:
+        body = data[at + 9 : end]
+        if data[at : at + 8] != b"%08x" % zlib.crc32(body) or not body:
             return
-        yield decode(kind, body)
+        at = end + 1
+        yield decode(kind, body), at
+
+
+def unseal(data: bytes, kind: Any) -> Iterator[Any]:
+    """Yield the content of each line that counts."""
+    return (content for content, _ in unseal_at(data, kind))

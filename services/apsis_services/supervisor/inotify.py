@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from apsis.errors import Unavailable
+
 IN_MODIFY: Final = 0x2
 IN_CLOSE_WRITE: Final = 0x8
 IN_MOVED_TO: Final = 0x80
@@ -33,8 +35,19 @@ class Inotify:
     """The kernel's queue of changes. `fd` is readable when there are some; `take` never blocks."""
 
     def __init__(self) -> None:
+        """Open a queue.
+
+        Raises:
+            Unavailable: this user has too many already.
+        """
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = self._check(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+        try:
+            self.fd = self._check(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+        except OSError as error:
+            raise Unavailable(
+                f"the kernel has no inotify queue left for this user: {error.strerror}",
+                hint="raise it, e.g.: sysctl fs.inotify.max_user_instances=512",
+            ) from None
 
     def add(self, folder: Path | str, mask: int) -> int:
         """Watch a folder and return the number of the watch; the same folder gives the same number.

@@ -85,6 +85,8 @@ def run_key(journal: int, run_id: str) -> str:
 
 def parse_key(name: str) -> tuple[int, str] | None:
     """Return (journal number, run id) from a run's key or its journal's file name; None: it is neither."""
+    if name.endswith(".tmp"):  # a journal that is about to be put in place
+        return None
     head, dash, run_id = name.removesuffix(SUFFIX).partition("-")
     if not dash or len(head) != 16 or not RUN_ID.match(run_id):
         return None

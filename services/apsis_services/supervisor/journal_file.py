@@ -19,7 +19,7 @@ from apsis_services.supervisor.records import VERSION, Record, encode_record, pa
 
 #: bytes allocated beyond the claim, for all the records that follow it
 RESERVE: Final = 8192
-#: what a claim is called while it is not yet in place
+#: what a claim is called while it is not yet in place; whoever watches the folder sees later writes under this name
 TEMPORARY: Final = ".tmp"
 
 
@@ -50,7 +50,7 @@ def _write_all(fd: int, data: bytes, at: int) -> None:
 
 
 def temporary_path(path: str, pid: int) -> str:
-    """Return what a journal is called while a process is about to put it in place."""
+    """Return what a journal is called while a process is about to put it in place; no run's key."""
     return f"{path}.{pid}{TEMPORARY}"
 
 

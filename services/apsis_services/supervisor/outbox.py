@@ -108,7 +108,7 @@ class Outbox:
             self._rewind()
             self._delay = min(self._delay * 2, LAST_DELAY)
         batches = list(self._unsent())
-        if batches and self._resend_at is None:
+        if self._sent > self.acked and self._resend_at is None:
             self._resend_at = now + self._delay
         return [SendReports(batch) for batch in batches]
 

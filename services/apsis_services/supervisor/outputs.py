@@ -310,9 +310,8 @@ class Pump:
         middle = tail.dispensable()
         if not self.punching or middle is None or middle[1] - max(middle[0], tail.dispensed) < PUNCH:
             return
-        output.folder.mark(output.cap, output.punched)
-        self.punching = output.folder.punch(name, *middle)
         tail.dispensed = middle[1]
+        self._empty(output, name, *middle)
 
     def _punch(self, output: Output, name: str, tail: Tail) -> None:
         if not self.punching:
@@ -320,8 +319,17 @@ class Pump:
         stop = tail.acked - tail.acked % PIECE
         if stop - tail.punched >= PUNCH:
             start, tail.punched = tail.punched, stop
+            self._empty(output, name, start, stop)
+
+    def _empty(self, output: Output, name: str, start: int, stop: int) -> None:
+        try:
             output.folder.mark(output.cap, output.punched)
-            self.punching = output.folder.punch(name, start, stop)
+        except OSError as error:
+            # Without the mark all is sent again after a restart, and the store knows it already.
+            log.warning("%s: %s", output.folder.path, error.strerror, extra={"event": "not_marked"})
+        self.punching = output.folder.punch(name, start, stop)
+        if not self.punching:
+            log.warning("the file system of %s cannot give back parts of files", self.runs, extra={"event": "no_holes"})
 
     def _settle(self, output: Output) -> None:
         before = output.flying

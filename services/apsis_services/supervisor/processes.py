@@ -47,11 +47,13 @@ def signal_all(stats: Iterable[Stat], number: int) -> int:
     return refused
 
 
-def is_tagged(pid: int, tag: frozenset[bytes]) -> bool:
-    """Whether all of `NAME=value` stand in a process's environment as it was at its exec."""
+def is_tagged(pid: int, tag: frozenset[bytes]) -> bool | None:
+    """Whether all of `NAME=value` stand in a process's environment as it was at its exec; None: it may not be read."""
     try:
         fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # gone, or another user's
+    except PermissionError:
+        return None
+    except OSError:  # it is gone
         return False
     parts = []
     try:

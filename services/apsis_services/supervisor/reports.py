@@ -13,7 +13,7 @@ import msgspec
 
 from apsis.messages.dispatch import Report
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.guarded import seal, unseal
+from apsis_services.supervisor.guarded import seal, unseal, unseal_at
 from apsis_services.supervisor.outbox import Ledger
 from apsis_services.supervisor.protocol import KeepAcked, KeepReport
 from apsis_services.supervisor.tidings import Told
@@ -55,9 +55,12 @@ class ReportsLog:
         self._path = path
         self._buffer: list[bytes] = []
         data = path.read_bytes() if path.exists() else b""
-        self.ledger = _replay(data)
-        # What follows a torn line would never be read: a fresh file holds what counted.
-        self._fd = self._rewrite(self.ledger)
+        self.ledger, whole = _replay(data)
+        if data and whole == len(data):
+            self._fd, self._size = _open(path), whole
+        else:
+            # What follows a torn line would never be read: a fresh file holds what counted.
+            self._fd = self._rewrite(self.ledger)
 
     def keep(self, effect: KeepReport | KeepAcked, told: Told = Told.NOTHING) -> None:
         """Take one line; it is written by `flush`."""
@@ -68,18 +71,25 @@ class ReportsLog:
                 self._buffer.append(seal(_AckedTo(acked=seq, last=last)))
 
     def flush(self) -> None:
-        """Write what was taken; only then may it be sent."""
-        if self._buffer:
-            data = b"".join(self._buffer)
-            self._buffer.clear()
-            _write_all(self._fd, data)
-            self._size += len(data)
+        """Write what was taken; only then may it be sent.
+
+        Raises:
+            OSError: the disk is full, say; what was not written is kept, and written by the next call.
+        """
+        data = b"".join(self._buffer)
+        while data:
+            self._buffer = [data]
+            written = os.write(self._fd, data)
+            self._size += written
+            data = data[written:]
+        self._buffer = []
 
     def compact(self, acked: int, last: int, told: dict[Key, Told]) -> None:
         """Rewrite the log if it has grown and everything in it is acked."""
         if acked == last and self._size > COMPACT_ABOVE and not self._buffer:
-            os.close(self._fd)
+            old = self._fd
             self._fd = self._rewrite(Ledger(acked=acked, last=last, told=told))
+            os.close(old)
 
     def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -95,16 +105,22 @@ class ReportsLog:
         data = b"".join(lines)
         replace_file(self._path, data)
         self._size = len(data)
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        return _open(self._path)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
 
 def _told_list(ledger: Ledger) -> list[tuple[int, str, int]]:
     return [(key.journal, key.run_id, int(told)) for key, told in ledger.told.items()]
 
 
-def _replay(data: bytes) -> Ledger:
+def _replay(data: bytes) -> tuple[Ledger, int]:
+    """Return what the lines say together, and how many bytes of them count."""
     ledger = Ledger()
-    for line in unseal(data, _Line):
+    whole = 0
+    for line, whole in unseal_at(data, _Line):  # noqa: B007 - the last one is returned
         match line:
             case _Base():
                 ledger = Ledger(acked=line.acked, last=line.last)
@@ -118,7 +134,7 @@ def _replay(data: bytes) -> Ledger:
             case _AckedTo():
                 ledger.acked, ledger.last = line.acked, max(line.last, line.acked)
                 ledger.pending = {seq: made for seq, made in ledger.pending.items() if seq > line.acked}
-    return ledger
+    return ledger, whole
 
 
 def take_epoch(spool: Path) -> str:

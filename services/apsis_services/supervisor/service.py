@@ -5,15 +5,16 @@ journals, so that it may be killed at any moment. It needs neither the database 
 """
 
 import asyncio
+import contextlib
 import os
-import resource
 import time
 from collections.abc import Callable
 from typing import Final
 
 import apsis
+from apsis.errors import Unavailable
 from apsis.messages.body import decode
-from apsis.messages.dispatch import Ack, Answers, Commands, HostHello, Reports
+from apsis.messages.dispatch import Ack, Answers, Commands, Forget, HostHello, Inventory, Reports
 from apsis.messages.events import Heartbeat
 from apsis.messages.live import AskLive
 from apsis.messages.outputs import OutputAck, ToStore
@@ -26,6 +27,7 @@ from apsis_services.supervisor.facts import Facts, Key, Phase
 from apsis_services.supervisor.figures import Figures
 from apsis_services.supervisor.identity import boot_id
 from apsis_services.supervisor.journal import JournalState, read_journal
+from apsis_services.supervisor.limits import open_many_files
 from apsis_services.supervisor.outputs import Pump
 from apsis_services.supervisor.remover import Remover
 from apsis_services.supervisor.reports import Floors, ReportsLog, take_epoch
@@ -35,7 +37,7 @@ from apsis_services.supervisor.stamps import stamp_now
 from apsis_services.supervisor.starter import Starter
 from apsis_services.supervisor.stopper import Stopper
 from apsis_services.supervisor.tidings import Told
-from apsis_services.supervisor.verdicts import facts_of
+from apsis_services.supervisor.verdicts import facts_of, streams_of
 from apsis_services.supervisor.watch import Watch
 from apsis_services.supervisor.zygote_client import ZygoteClient, ZygoteError
 
@@ -54,15 +56,11 @@ class Supervisor(Service):
     async def start(self) -> None:
         """Take up every run that the spool holds, then join the bus; the hub may come later."""
         self._loop = asyncio.get_running_loop()
-        self._turn_due = False
+        self._turn_due = self._unwritten = False
         self._timer: asyncio.TimerHandle | None = None
         self._caps: dict[Key, int] = {}
-        _open_many_files()
-        self.spool = Spool(self.home.spool)
-        self.spool.make()
-        self.epoch, self.boot = take_epoch(self.spool.root), boot_id()
-        self.log_of_reports = ReportsLog(self.spool.root / "reports.log")
-        self.floors = Floors(self.spool.root / "floor")
+        open_many_files()
+        self._remember()
         self.core = Core(self.epoch, self.boot, self.log_of_reports.ledger, self.floors.orders)
         self.remover = Remover()
         self.pump = Pump(self.host, self.spool.runs, self._send_output, self.remover.remove)
@@ -70,7 +68,7 @@ class Supervisor(Service):
         self.watch = Watch(self.spool.root, self.boot, self.epoch, self)
         self.stopper = Stopper(self.spool.root, self.epoch, self.watch)
         zygote = ZygoteClient(self.home.spool, self.home.run, log_file=self.home.service_log("zygote"))
-        self.starter = Starter(self.spool.root, self.epoch, self.boot, zygote, self)
+        self.starter = Starter(self.home.root, self.spool.root, self.epoch, self.boot, zygote, self)
         self.peer = Peer(self.home, f"supervisor/{self.host}", bulk=True, epoch=self.epoch)
         self.figures = Figures(self.host, self.watch, self._publish_figures)
         self._take_up()
@@ -92,6 +90,8 @@ class Supervisor(Service):
         self.figures.close()
         self.stopper.close()
         self._turn()
+        if self._timer is not None:
+            self._timer.cancel()
         await self.starter.close()
         await self.peer.close()
         self.watch.close()
@@ -99,6 +99,19 @@ class Supervisor(Service):
         self.log_of_reports.close()
 
     # Beginning
+
+    def _remember(self) -> None:
+        self.spool = Spool(self.home.spool)
+        self.spool.make()
+        try:
+            self.epoch, self.boot = take_epoch(self.spool.root), boot_id()
+            self.log_of_reports = ReportsLog(self.spool.root / "reports.log")
+            self.floors = Floors(self.spool.root / "floor")
+        except OSError as error:
+            raise Unavailable(
+                f"the spool {self.spool.root} cannot be read and written: {error}",
+                hint="Make room or repair it; programs that run go on, and are taken up afterwards.",
+            ) from None
 
     def _take_up(self) -> None:
         """Read all journals, and find the folders whose journal is archived but whose output is not yet kept."""
@@ -118,7 +131,7 @@ class Supervisor(Service):
     def _take_up_archived(self, key: Key) -> None:
         state = read_journal(self.spool.archived(key))
         if state.claim is not None:
-            self.pump.open(key, _streams(state), found=True)
+            self.pump.open(key, streams_of(state), found=True)
             self.pump.finish(key, state.done["outputs"] if state.done else {})
         self.pump.forget(key)
 
@@ -147,11 +160,8 @@ class Supervisor(Service):
     def on_commands(self, message: Commands, delivery: Delivery) -> None:
         """The scheduler's commands; answered with the end of this turn, or when the zygote has answered."""
         if self._is_from(delivery, SCHEDULER):
-            unknown = [
-                item.run_id
-                for item in message.items
-                if hasattr(item, "run_id") and Key(message.journal, item.run_id) not in self.core.runs
-            ]
+            ids = {item.run_id for item in message.items if not isinstance(item, Forget | Inventory)}
+            unknown = [run_id for run_id in ids if Key(message.journal, run_id) not in self.core.runs]
             self._feed(p.Ordered(message, self.spool.archived_among(message.journal, unknown)))
 
     def on_ack(self, message: Ack, delivery: Delivery) -> None:
@@ -216,7 +226,7 @@ class Supervisor(Service):
         self._feed(p.Missing(key, reason, stamp_now()))
         state = self.watch.runs[key].state
         if state.claim is not None:
-            self.pump.open(key, _streams(state), self._caps.pop(key, None))
+            self.pump.open(key, streams_of(state), self._caps.pop(key, None))
             self.pump.finish(key, {})
         self.watch.unwatch_output(key)
 
@@ -239,7 +249,9 @@ class Supervisor(Service):
         self._feed(p.StartFailed(key, reason))
 
     def _follow_output(self, key: Key, state: JournalState) -> None:
-        self.pump.open(key, _streams(state), self._caps.pop(key, None), found=self._starting and state.done is not None)
+        self.pump.open(
+            key, streams_of(state), self._caps.pop(key, None), found=self._starting and state.done is not None
+        )
         if state.done is not None:
             self.watch.unwatch_output(key)
             self.pump.finish(key, state.done["outputs"])
@@ -266,7 +278,7 @@ class Supervisor(Service):
         self._turn_due = False
         now = self._loop.time()
         self._carry_out(self.core.step(p.Tick(), now))
-        self.log_of_reports.flush()
+        self._write_reports()
         again = self.pump.pump(now) if self.peer.connected else None
         times = [at for at in (again, self.core.next_tick()) if at is not None]
         if self._timer is not None:
@@ -295,8 +307,21 @@ class Supervisor(Service):
         self.peer.send(SCHEDULER, Answers(host=self.host, epoch=self.epoch, boot=self.boot, items=effect.items))
 
     def _send_reports(self, effect: p.SendReports) -> None:
-        self.log_of_reports.flush()
-        self.peer.send(SCHEDULER, Reports(host=self.host, epoch=self.epoch, boot=self.boot, items=effect.items))
+        if self._write_reports():
+            self.peer.send(SCHEDULER, Reports(host=self.host, epoch=self.epoch, boot=self.boot, items=effect.items))
+
+    def _write_reports(self) -> bool:
+        """Write reports down; False: they cannot be written now, so they are not sent either."""
+        try:
+            self.log_of_reports.flush()
+        except OSError as error:
+            if not self._unwritten:
+                self.log.error("reports cannot be written: %s", error.strerror, extra={"event": "spool_full"})  # noqa: TRY400
+            self._unwritten = True
+            self._loop.call_later(1.0, self._wake)
+            return False
+        self._unwritten = False
+        return True
 
     def _start_program(self, effect: p.StartProgram) -> None:
         if effect.start.process.max_bytes is not None:
@@ -338,11 +363,16 @@ class Supervisor(Service):
 
     def _keep_acked(self, effect: p.KeepAcked) -> None:
         self.log_of_reports.keep(effect)
-        self.log_of_reports.flush()
-        self.log_of_reports.compact(effect.seq, effect.last, self.core.outbox.told)
+        if self._write_reports():
+            with contextlib.suppress(OSError):  # a full disk: it is rewritten when there is room again
+                self.log_of_reports.compact(effect.seq, effect.last, self.core.outbox.told)
 
     def _keep_floor(self, effect: p.KeepFloor) -> None:
-        self.floors.keep(effect.journal, effect.term, effect.floor)
+        try:
+            self.floors.keep(effect.journal, effect.term, effect.floor)
+        except OSError as error:
+            # The archive of journals guards what the floor would; it is written with the next change.
+            self.log.warning("the floor cannot be written: %s", error.strerror, extra={"event": "spool_full"})
 
     def _send_output(self, message: ToStore, payload: bytes | None) -> None:
         self.peer.send(STORE, message, payload=payload, bulk=True)
@@ -366,14 +396,3 @@ _DEEDS: Final[dict[type[p.Effect], Callable[..., None]]] = {
     p.KeepAcked: Supervisor._keep_acked,
     p.KeepFloor: Supervisor._keep_floor,
 }
-
-
-def _streams(state: JournalState) -> tuple[str, ...]:
-    assert state.claim is not None
-    return ("output",) if state.claim["streams"] == "merged" else ("stdout", "stderr")
-
-
-def _open_many_files() -> None:
-    """A pidfd or a connection for each run: take as many descriptors as we may."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -21,7 +21,7 @@ from apsis_services.supervisor.journal_file import JournalFile, take_claim
 from apsis_services.supervisor.keeper import Keeper, Program
 from apsis_services.supervisor.linux import look_at_end, set_name, set_subreaper
 from apsis_services.supervisor.processes import descendants, live_stats, signal_all
-from apsis_services.supervisor.request import StartRequest, unstarted
+from apsis_services.supervisor.request import RUN, StartRequest, unstarted
 from apsis_services.supervisor.spawn import SpawnError, spawn
 from apsis_services.supervisor.stamps import stamp_now
 from apsis_services.supervisor.usage import Usage
@@ -60,7 +60,8 @@ class Shim:
 
     def __init__(self, spool: str, request: StartRequest) -> None:
         self.spool = spool
-        self.request = request
+        #: whatever else is in the environment, the program's descendants can be told by it
+        self.request = request._replace(env=request.env | {RUN: request.run_id})
         self.directory = request.directory(spool)
 
     def claim(self) -> JournalFile | None:

@@ -1,5 +1,6 @@
 """The spool's folders: journals of runs that are not settled, the archive, and the runs' own folders."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from apsis_services.supervisor.stamps import stamp_now
 
 #: seconds for which archived journals are kept: a command that is older cannot come any more
 KEEP: Final = 30 * 86_400.0
+
+log = logging.getLogger("supervisor")
 
 
 class Spool:
@@ -57,8 +60,11 @@ class Spool:
         return parse_key(name) is not None and os.path.exists(f"{self._archive}/{name}")  # noqa: PTH110 - for each start
 
     def archive(self, key: Key) -> None:
-        """Move a run's journal to the archive."""
-        (self.journals / f"{key}.j").rename(self.archived(key))
+        """Move a run's journal to the archive; that it is gone is for the log alone."""
+        try:
+            (self.journals / f"{key}.j").rename(self.archived(key))
+        except FileNotFoundError:
+            log.warning("the journal of %s was taken away by somebody", key, extra={"event": "journal_gone"})
 
     def revoke(self, key: Key, dispatch: int) -> bool:
         """Take a run's claim so that it never starts; False: there is a journal already.

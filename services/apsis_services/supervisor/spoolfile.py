@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from apsis_services.supervisor.guarded import seal, unseal
-from apsis_services.supervisor.reports import replace_file
 
 _PUNCH: Final = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _BLOCK: Final = 4096
@@ -69,16 +68,23 @@ class SpoolFolder:
         return next(unseal(data, tuple[int | None, dict[str, int]]), (None, {}))
 
     def mark(self, cap: int | None, punched: dict[str, int]) -> None:
-        """Write what `marks` returns, before anything is emptied."""
-        replace_file(self.path / _MARKS, seal((cap, punched)))
+        """Write what `marks` returns, before anything is emptied; in place, since the disk may be full."""
+        fd = os.open(self.path / _MARKS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(fd, seal((cap, punched)), 0)
+        finally:
+            os.close(fd)
 
 
 def can_punch(folder: Path) -> bool:
     """Whether the file system below a folder can give back the middle of a file."""
     name = "punch.try"
     path = folder / name
-    path.write_bytes(bytes(2 * _BLOCK))
     try:
+        path.write_bytes(bytes(2 * _BLOCK))
         return SpoolFolder(folder).punch(name, 0, _BLOCK)
+    except OSError:
+        # A disk that is full tells nothing of its file system: try when there is something to give back.
+        return True
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)

@@ -38,13 +38,15 @@ class HearsStarts(Protocol):
 class Starter:
     """Hands starts to the zygote. What was handed over goes on when the supervisor ends."""
 
-    def __init__(self, spool: Path, epoch: str, boot: str, zygote: ZygoteClient, hears: HearsStarts) -> None:
+    def __init__(
+        self, home: Path, spool: Path, epoch: str, boot: str, zygote: ZygoteClient, hears: HearsStarts
+    ) -> None:
         self._spool = spool
         self._epoch = epoch
         self._boot = boot
         self._zygote = zygote
         self._hears = hears
-        self._ours = dict(os.environ)
+        self._ours = {**os.environ, "APSIS_HOME": str(home)}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, key: Key, start: Start) -> None:

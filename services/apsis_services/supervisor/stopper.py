@@ -20,6 +20,7 @@ from apsis_services.supervisor.processes import descendants, live_stats, signal_
 from apsis_services.supervisor.records import Record
 from apsis_services.supervisor.spoolfile import SpoolFolder
 from apsis_services.supervisor.stamps import stamp_now
+from apsis_services.supervisor.verdicts import streams_of
 from apsis_services.supervisor.watch import Watch
 
 #: seconds in which a holder takes an order before it is bypassed
@@ -156,14 +157,13 @@ class Stopper:
             if any(record["e"] == "done" for record in records) or state.claim is None or state.result is None:
                 return
             folder = SpoolFolder(self._spool / "runs" / str(key))
-            names = ("output",) if state.claim["streams"] == "merged" else ("stdout", "stderr")
             done: Record = {
                 "e": "done",
                 "at": stamp_now(),
                 "rusage": state.result["rusage"],
                 "leftovers": leftovers,
                 "left": left,
-                "outputs": {name: folder.size(name) for name in names},
+                "outputs": {name: folder.size(name) for name in streams_of(state)},
             }
             journal.append(done)
         finally:

@@ -117,6 +117,12 @@ def facts_of(state: JournalState) -> Facts:
     )
 
 
+def streams_of(state: JournalState) -> tuple[str, ...]:
+    """Return the names of a run's output files; its journal has a claim."""
+    assert state.claim is not None
+    return ("output",) if state.claim["streams"] == "merged" else ("stdout", "stderr")
+
+
 def _moment(state: JournalState) -> str:
     if state.revoked:
         return state.revoked["at"]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from apsis_services.supervisor.adoption import Adoption, Bereaved, StillHeld, adopt
+from apsis_services.supervisor.adoption import Adoption, Bereaved, StillHeld, Taken, adopt, take
 from apsis_services.supervisor.identity import Identity, Stat, read_stat
 from apsis_services.supervisor.linux import look_at_end
 from apsis_services.supervisor.processes import all_stats
@@ -98,34 +98,39 @@ class Wards:
             return None
         return next((adoption for adoption in self._adoptions if adoption.family.owns(stat)), None)
 
-    def _strangers(self) -> tuple[list[Stat], bool]:
-        """Return the children that are nobody's, zombies included, and whether a shim among us has just ended."""
-        mine = [stat for stat in all_stats() if stat.ppid == self._me.pid]
-        others = [stat for stat in mine if stat.pid not in self.shims]
-        dead_shim = any(stat.pid in self.shims and not stat.living for stat in mine)
-        strangers = [s for s in others if not any(adoption.family.owns(s) for adoption in self._adoptions)]
-        return strangers, dead_shim
+    def _strangers(self) -> list[Stat]:
+        """Return the children that are nobody's, zombies included."""
+        mine = [stat for stat in all_stats() if stat.ppid == self._me.pid and stat.pid not in self.shims]
+        return [stat for stat in mine if not any(adoption.family.owns(stat) for adoption in self._adoptions)]
 
     def _adopt_bereaved(self) -> bool:
         """Take over what dead shims had; False: nothing could be, for now."""
-        waiting = []
-        alone = len(self._bereaved) == 1
+        waiting: list[Bereaved] = []
+        taken: list[Taken] = []
         for bereaved in self._bereaved:
-            strangers, dead_shim = self._strangers()
             try:
-                adoption = adopt(self._spool, bereaved, self._me, strangers, alone=alone and not dead_shim)
+                journal = take(bereaved, self._me)
             except StillHeld:
                 if time.monotonic() < bereaved.since + _HELD_SECONDS:
                     waiting.append(bereaved)
                 else:
                     say("ERROR", "journal_held", f"the journal {bereaved.key} of a dead shim is held by somebody else")
                 continue
-            if adoption is not None:
-                self._adoptions.append(adoption)
-                _see_that_it_is_ours(adoption)
+            if journal is not None:
+                taken.append(journal)
         progress = len(waiting) < len(self._bereaved)
         self._bereaved = waiting
+        # Those whose program is known come first, so that it is not taken for another's.
+        for journal in sorted(taken, key=lambda one: one.state.started is None):
+            self._adopt(journal)
         return progress
+
+    def _adopt(self, journal: Taken) -> None:
+        strangers = self._strangers() if journal.state.started is None else []
+        adoption = adopt(self._spool, journal, strangers)
+        if adoption is not None:
+            self._adoptions.append(adoption)
+            _see_that_it_is_ours(adoption)
 
 
 def _how(found: os.waitid_result) -> str:

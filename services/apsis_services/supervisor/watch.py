@@ -33,6 +33,8 @@ from apsis_services.supervisor.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS
 SWEEP: Final = 10.0
 #: seconds in which changes are gathered when they come without a pause
 GATHER: Final = 0.002
+#: seconds between two looks at output that the kernel cannot tell of
+POLL: Final = 0.5
 #: seconds after which a claim that never came into place is taken away
 STALE_TEMPORARY: Final = 60.0
 #: a journal's name, or that of the temporary file that it was linked from, by which its writer's changes come
@@ -85,6 +87,8 @@ class Watch:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._last_read = 0.0
         self._searching: set[Key] = set()
+        #: runs for whose folders the kernel has no watch left
+        self._polled: set[Key] = set()
 
     # Beginning and end
 
@@ -163,16 +167,31 @@ class Watch:
             number = self._inotify.add(folder, IN_MODIFY)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            if not self._polled:
+                log.warning(
+                    "output is polled: %s (sysctl fs.inotify.max_user_watches)", error, extra={"event": "polled"}
+                )
+            self._polled.add(key)
+            self._wake("poll", POLL, self._poll)
+            return True
         self._output_watches[key] = number
         self._outputs[number] = key
         return True
 
     def unwatch_output(self, key: Key) -> None:
         """Hear it no longer."""
+        self._polled.discard(key)
         number = self._output_watches.pop(key, None)
         if number is not None:
             del self._outputs[number]
             self._inotify.remove(number)
+
+    def _poll(self) -> None:
+        for key in tuple(self._polled):
+            self._on_output(key)
+        if self._polled:
+            self._wake("poll", POLL, self._poll)
 
     def _readable(self) -> None:
         """Take the changes; when they come without a pause, rest a little, so that many are one turn's work."""

@@ -92,20 +92,22 @@ class ZygoteClient:
         Raises:
             ZygoteError: none could be started or reached.
         """
+        if self.zygote_pid is not None:
+            return
         async with self._connecting:
             for _ in range(ATTEMPTS):
-                if self._socket is not None:
+                if self.zygote_pid is not None:
                     return
                 await self._connect()
                 try:
                     hello = await self._ask({"do": "hello"})
+                    if hello["version"] == self.version and not hello["retiring"]:
+                        self.zygote_pid = hello["pid"]
+                        return
+                    log.info("zygote of generation %s is not ours to use; it retires", self.generation)
+                    await self._tell({"do": "retire"})
                 except _Lost:
                     continue
-                if hello["version"] == self.version and not hello["retiring"]:
-                    self.zygote_pid = hello["pid"]
-                    return
-                log.info("zygote of generation %s is not ours to use; it retires", self.generation)
-                await self._tell({"do": "retire"})
                 self._drop("another generation is used")
                 self.generation += 1
         raise ZygoteError("no zygote stays reachable")
@@ -134,7 +136,10 @@ class ZygoteClient:
 
     async def retire(self) -> None:
         """Tell the zygote to start nothing more and to end with its last program; then let go of it."""
-        await self._tell({"do": "retire"})
+        try:
+            await self._tell({"do": "retire"})
+        except _Lost:
+            return
         self._drop("told to retire")
 
     async def close(self) -> None:
@@ -177,7 +182,11 @@ class ZygoteClient:
                 start_zygote(options, self._log_file)
                 started = True
             elif loop.time() > deadline:
-                raise ZygoteError(f"zygote of generation {self.generation} does not answer")
+                if not is_alive(str(self.run), self.generation):
+                    raise ZygoteError(f"the zygote that was started ends at once; {self._log_file} says why")
+                log.warning("zygote of generation %s lives and cannot be reached; another one is used", self.generation)
+                self.generation += 1
+                started, deadline = False, loop.time() + BEGIN_SECONDS
             await asyncio.sleep(0.01)
 
     async def _ask(self, message: dict[str, Any], request: bytes | None = None) -> dict[str, Any]:
@@ -197,7 +206,9 @@ class ZygoteClient:
                     self._drop("silent")
                     self.generation += 1
         finally:
-            self._pending.pop(number, None)
+            del self._pending[number]
+            if future.done() and not future.cancelled():
+                future.exception()  # seen, also where sending failed first
 
     async def _tell(self, message: dict[str, Any], request: bytes | None = None) -> None:
         data = json.dumps(message, separators=(",", ":")).encode()

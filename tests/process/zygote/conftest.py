@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import signal
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator

@@ -49,7 +49,8 @@ def test_who_ignores_the_stop_signal_is_killed_after_the_grace_period(host):
 
 def test_a_stopped_program_is_ended_too(host):
     """SIGSTOP keeps a program from ever seeing its TERM, unless it is woken."""
-    host.start("r1", "sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.02; done")
+    script = "import signal, sys\nsignal.signal(15, lambda *_: sys.exit(5))\nprint('up', flush=True)\nsignal.pause()"
+    host.start("r1", sys.executable, "-c", script)
     host.printed("r1")
     host.signal("r1", signal.SIGSTOP)
     host.wait(lambda: read_stat(host.state("r1").pid).state == "T", "stopped")
@@ -156,7 +157,7 @@ def test_a_result_is_known_while_leftovers_are_being_ended(host):
 def test_leftovers_may_be_left_alone(host):
     state = host.ran("r1", sys.executable, "-c", DAEMON, leftovers="leave")
     assert (state.done["left"], state.done["leftovers"]) == (1, 0)
-    assert not state.locked
+    host.wait(lambda: not host.state("r1").locked, "the shim is gone")
     daemon = int(host.printed("r1")[0])
     assert host.lives(daemon)
     os.kill(daemon, signal.SIGKILL)
@@ -193,7 +194,8 @@ def test_one_that_hops_from_session_to_session_is_ended(host, pause):
 
 
 def test_a_wide_tree_is_ended_whole(host):
-    script = "for i in 1 2 3 4 5 6 7 8; do (trap '' TERM; for j in 1 2 3; do setsid sleep 60 & done; wait) & done; echo up; wait"
+    branch = "(trap '' TERM; for j in 1 2 3; do setsid sleep 60 & done; wait) &"
+    script = f"for i in 1 2 3 4 5 6 7 8; do {branch} done; echo up; wait"
     host.start("r1", "sh", "-c", script)
     host.wait(lambda: len(host.tagged()) >= 33, "all of the tree")
     host.stop("r1", number=signal.SIGKILL, grace=0)

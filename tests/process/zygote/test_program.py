@@ -13,8 +13,13 @@ MIB = 1024 * 1024
 @pytest.mark.parametrize("code", [0, 1, 3, 127, 255])
 def test_an_exit_code_is_recorded(host, code):
     state = host.ran("r1", "sh", "-c", f"exit {code}")
-    assert (state.phase, state.result["code"], state.result["signal"], state.result["error"]) == ("done", code, None, "")
-    assert not state.locked
+    assert (state.phase, state.result["code"], state.result["signal"], state.result["error"]) == (
+        "done",
+        code,
+        None,
+        "",
+    )
+    host.wait(lambda: not host.state("r1").locked, "the shim is gone")
     assert state.result["killed_by"] == ""
     assert not state.result["stopped"]
     assert not state.result["timed_out"]
@@ -42,11 +47,17 @@ def test_split_streams_go_to_two_files(host):
 
 
 def test_the_claim_says_what_run_it_is_and_who_holds_it(host):
-    host.start("r1", "sleep", "30", args={"a": "ü"}, args_hash="abc", dispatch=12, schedule_time="2026-01-01T00:00:00.000000Z")
+    host.start(
+        "r1", "sleep", "30", args={"a": "ü"}, args_hash="abc", dispatch=12, schedule_time="2026-01-01T00:00:00.000000Z"
+    )
     state = host.started("r1")
     claim = state.claim
     assert (claim["journal"], claim["run_id"], claim["dispatch"], claim["job_id"]) == (7, "r1", 12, "job")
-    assert (claim["args"], claim["args_hash"], claim["schedule_time"]) == ({"a": "ü"}, "abc", "2026-01-01T00:00:00.000000Z")
+    assert (claim["args"], claim["args_hash"], claim["schedule_time"]) == (
+        {"a": "ü"},
+        "abc",
+        "2026-01-01T00:00:00.000000Z",
+    )
     assert state.locked
     assert state.phase == "started"
     assert Path(f"/proc/{state.holder.pid}/comm").read_text() == "apsis-shim\n"
@@ -92,7 +103,7 @@ done
 echo "umask $(umask)"
 echo "cwd $(pwd)"
 (: < /dev/tty) 2> /dev/null && echo "tty yes" || echo "tty no"
-tr '\\0' '\\1' < /proc/$$/environ | sed 's/^/env /'
+printf 'env '; tr '\\0' '\\1' < /proc/$$/environ
 """
 
 
@@ -101,7 +112,10 @@ def surroundings(host, run_id="r1", **facts):
     state = host.ran(run_id, "/bin/sh", "-c", SURROUNDINGS, **facts)
     assert state.result["code"] == 0, host.output(run_id)
     lines = [line.partition(" ")[::2] for line in host.output(run_id).decode().split("\n")]
-    of = {kind: [rest for first, rest in lines if first == kind] for kind in ("status", "fd", "umask", "cwd", "tty", "stat")}
+    of = {
+        kind: [rest for first, rest in lines if first == kind]
+        for kind in ("status", "fd", "umask", "cwd", "tty", "stat")
+    }
     status = dict(line.split(":\t", 1) for line in of["status"])
     stat = of["stat"][0].rsplit(") ", 1)[1].split()
     env = host.output(run_id).decode().partition("\nenv ")[2].rstrip("\n").rstrip("\1").split("\1")
@@ -164,7 +178,11 @@ def failures(root: Path):
         "not-in-path": (["apsis-nope"], {}, "was not found in PATH"),
         "folder": ([f"{root}/folder"], {}, "is a folder, not a program"),
         "not-executable": ([executable(root / "plain", b"#!/bin/sh\n", 0o644)], {}, "is not executable (mode 0644)"),
-        "no-interpreter": ([executable(root / "script", b"#!/no/such/sh -e\n")], {}, "needs the interpreter '/no/such/sh'"),
+        "no-interpreter": (
+            [executable(root / "script", b"#!/no/such/sh -e\n")],
+            {},
+            "needs the interpreter '/no/such/sh'",
+        ),
         "windows": ([executable(root / "dos", b"#!/bin/sh\r\n")], {}, "Windows line ends"),
         "no-format": ([executable(root / "data", b"hello\n")], {}, "must begin with a line like #!/bin/sh"),
         "too-long": (["/bin/echo", "x" * 200_000], {}, "too long"),

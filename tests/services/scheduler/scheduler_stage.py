@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-
-
 from apsis.home import Home
 from apsis.messages.body import decode
 from apsis.messages.dispatch import (
@@ -276,5 +274,3 @@ async def until(condition: Callable[[], object], seconds: float = 15) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         await asyncio.sleep(0.01)
-
-

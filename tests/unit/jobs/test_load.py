@@ -29,7 +29,9 @@ def test_hidden_names_and_other_files_are_passed_over(jobs_dir):
 
 
 def test_a_broken_file_leaves_the_rest(jobs_dir):
-    loaded = jobs_dir({"a.yaml": GOOD, "b.yaml": "program: [\n", "c.yaml": GOOD, "d.yaml": b"\xff\xfe\x00", "e.yaml": ""})
+    loaded = jobs_dir(
+        {"a.yaml": GOOD, "b.yaml": "program: [\n", "c.yaml": GOOD, "d.yaml": b"\xff\xfe\x00", "e.yaml": ""}
+    )
     assert sorted(loaded.jobs) == ["a", "c"]
     assert {each.file for each in loaded.errors} == {"b.yaml", "d.yaml", "e.yaml"}
     assert all(each.line >= 1 and each.column >= 1 for each in loaded.errors)
@@ -87,7 +89,9 @@ def test_a_bad_id_is_refused(jobs_dir):
 def test_defaults_hold_in_their_folder_and_below_and_yield_to_the_job(jobs_dir):
     loaded = jobs_dir(
         {
-            "_defaults.yaml": "metadata: {owner: all, labels: [a]}\nprogram: {user: top, env: {A: '1', B: '1'}}\npriority: 3\n",
+            "_defaults.yaml": (
+                "metadata: {owner: all, labels: [a]}\npriority: 3\nprogram: {user: top, env: {A: '1', B: '1'}}\n"
+            ),
             "etl/_defaults.yaml": "program: {user: etl, env: {B: '2'}}\nschedule: {type: interval, interval: 1h}\n",
             "etl/x.yaml": "program: {type: shell, command: 'true', env: {C: '3'}}\nmetadata: {owner: me}\n",
             "etl/y.yaml": "program: 'true'\nschedule: null\npriority: 5\n",
@@ -114,7 +118,11 @@ def test_a_mistake_in_defaults_is_told_where_it_stands(jobs_dir):
             "y.yaml": GOOD,
         }
     )
-    assert found(loaded) == ["_defaults.yaml:2:1 unknown_key", "_defaults.yaml:3:1 invalid", "etl/_defaults.yaml:1:13 invalid"]
+    assert found(loaded) == [
+        "_defaults.yaml:2:1 unknown_key",
+        "_defaults.yaml:3:1 invalid",
+        "etl/_defaults.yaml:1:13 invalid",
+    ]
     assert "did you mean 'priority'" in loaded.errors[0].message
     assert list(loaded.jobs) == ["y"]
 

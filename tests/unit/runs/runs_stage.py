@@ -37,7 +37,13 @@ class SimHost:
 
     def hello(self) -> HostHello:
         return HostHello(
-            host=self.name, epoch=self.epoch, boot=self.boot, seq=self.seq, floor=self.floor, version="1", cores=self.cores
+            host=self.name,
+            epoch=self.epoch,
+            boot=self.boot,
+            seq=self.seq,
+            floor=self.floor,
+            version="1",
+            cores=self.cores,
         )
 
     def obey(self, commands: Any, now: datetime) -> Answers:

@@ -93,7 +93,9 @@ def test_a_report_is_applied_once_and_in_order(world: World) -> None:
     world.settle()
     host.finish(run.run_id, world.now)
     said = host.said()
-    late = Reports(host="local", epoch="e1", boot="b1", items=[Started(seq=9, run_id=run.run_id, at=said.items[0].end, pid=1)])
+    late = Reports(
+        host="local", epoch="e1", boot="b1", items=[Started(seq=9, run_id=run.run_id, at=said.items[0].end, pid=1)]
+    )
     world.step(HostSaid(late))
     assert world.tables.hosts["local"].seq == 1, "a gap is left"
     world.step(HostSaid(said))

@@ -4,6 +4,7 @@ import pytest
 from runs_stage import SHELL, World
 
 from apsis.messages.requests import Done
+from apsis.runs.core.inputs import HostSaid, Tick
 from apsis.runs.run import Exit
 from apsis.runs.states import State
 
@@ -163,7 +164,12 @@ def test_successors_and_schedule_actions_are_made_in_the_same_turn(world: World)
             "program": SHELL,
             "params": ["date"],
             "successors": ["second"],
-            "action": {"type": "schedule", "job_id": "alarm", "args": {"of": "{{ run_id }}"}, "if": {"states": "failure"}},
+            "action": {
+                "type": "schedule",
+                "job_id": "alarm",
+                "args": {"of": "{{ run_id }}"},
+                "if": {"states": "failure"},
+            },
         },
         "second": LOAD,
         "alarm": {"program": SHELL, "params": ["of"]},
@@ -174,8 +180,6 @@ def test_successors_and_schedule_actions_are_made_in_the_same_turn(world: World)
     world.settle()
     host.finish(good.run_id, world.now)
     host.finish(bad.run_id, world.now, Exit(code=1))
-    from apsis.runs.core.inputs import HostSaid
-
     effects = world.decide(HostSaid(host.said()))
     assert {row.run.job_id for row in effects.runs.values()} == {"first", "second", "alarm"}
     (second,), (alarm,) = world.runs("second"), world.runs("alarm")
@@ -190,7 +194,5 @@ def test_a_job_that_is_its_own_successor_does_not_hold_up_the_core(world: World)
     world.load({"a": {"program": NO_OP, "successors": ["a"]}})
     world.create("a")
     for _ in range(20):
-        from apsis.runs.core.inputs import Tick
-
         world.step(Tick())
     assert 5 < len(world.runs("a")) < 50

@@ -50,11 +50,20 @@ def test_each_form_of_an_expression_is_read(cron, expected):
 @pytest.mark.parametrize(
     ("cron", "word"),
     [
-        ("* * * *", "4 fields"), ("61 * * * *", "minute"), ("* 25 * * *", "hour"), ("0 0 31 2 *", "day-of-month"),
-        ("@dialy", "@daily"), ("@reboot", "known:"), ("* * * * * * *", "7 fields"), ("", "fields"), ("x * * * *", "minute"),
-        ("0 0 40W * *", "day-of-month"), (5, "cron expression"), ("*/0 * * * *", "minute"),
+        ("* * * *", "4 fields"),
+        ("61 * * * *", "minute"),
+        ("* 25 * * *", "hour"),
+        ("0 0 31 2 *", "day-of-month"),
+        ("@dialy", "@daily"),
+        ("@reboot", "known:"),
+        ("* * * * * * *", "7 fields"),
+        ("", "fields"),
+        ("x * * * *", "minute"),
+        ("0 0 40W * *", "day-of-month"),
+        (5, "cron expression"),
+        ("*/0 * * * *", "minute"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_expression_is_refused_with_what_is_wrong(cron, word):
     with pytest.raises(JobError) as caught:
         schedule_of(cron)
@@ -96,7 +105,16 @@ def test_a_fixed_time_obeys_the_policy_for_changed_clocks(dst, spring, autumn):
 
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Kathmandu"]
-CHANGES = ["2026-03-29", "2026-10-25", "2026-03-08", "2026-11-01", "2026-04-05", "2026-10-04", "2026-06-30", "2026-12-31"]
+CHANGES = [
+    "2026-03-29",
+    "2026-10-25",
+    "2026-03-08",
+    "2026-11-01",
+    "2026-04-05",
+    "2026-10-04",
+    "2026-06-30",
+    "2026-12-31",
+]
 
 
 def field(low, high, star):
@@ -134,14 +152,17 @@ def matches(fields, local):
 @settings(max_examples=60, deadline=None)
 @given(
     fields=st.tuples(
-        field(0, 59, True), field(0, 23, True), st.one_of(st.just("*"), field(1, 31, False)), st.just("*"),
+        field(0, 59, True),
+        field(0, 23, True),
+        st.one_of(st.just("*"), field(1, 31, False)),
+        st.just("*"),
         st.one_of(st.just("*"), field(0, 6, False)),
     ),
     zone=st.sampled_from(ZONES),
     start=st.sampled_from(CHANGES),
     minutes=st.integers(-1500, 300),
     dst=st.sampled_from(["once", "skip", "twice"]),
-)  # fmt: skip
+)
 def test_it_is_due_exactly_when_an_enumeration_of_each_minute_says_so(fields, zone, start, minutes, dst):
     info = ZoneInfo(zone)
     after = datetime.fromisoformat(start).replace(tzinfo=UTC) + timedelta(minutes=minutes)

@@ -61,9 +61,7 @@ def test_a_schedule_whose_days_are_all_excepted_ends(make):
 
 def test_start_and_end_date_are_inclusive(make):
     schedule = make(type="interval", interval="12h", start_date="2026-07-02", end_date="2026-07-03")
-    assert times(schedule, number=9) == [
-        datetime(2026, 7, day, hour, tzinfo=UTC) for day in (2, 3) for hour in (0, 12)
-    ]
+    assert times(schedule, number=9) == [datetime(2026, 7, day, hour, tzinfo=UTC) for day in (2, 3) for hour in (0, 12)]
 
 
 @pytest.mark.parametrize("interval", [0, "0s", -1, "soon", None, 0.0001])

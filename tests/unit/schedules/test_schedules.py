@@ -54,9 +54,20 @@ def test_an_unknown_type_is_told_with_the_known_and_the_nearest():
 def test_each_type_takes_all_common_keys(make, name):
     own = {"interval": {"interval": "1h"}, "daily": {"tz": "UTC", "daytime": "10:00"}, "cron": {"cron": "@daily"}}[name]
     schedule = make(
-        {"except": "Sun"}, type=name, enabled=False, args={"x": 1}, dst="skip", catch_up="last", max_age="1d",
-        start_date="2026-01-01", end_date="2026-12-31", jitter="1m", late_after=30, name="n", **own,
-    )  # fmt: skip
+        {"except": "Sun"},
+        type=name,
+        enabled=False,
+        args={"x": 1},
+        dst="skip",
+        catch_up="last",
+        max_age="1d",
+        start_date="2026-01-01",
+        end_date="2026-12-31",
+        jitter="1m",
+        late_after=30,
+        name="n",
+        **own,
+    )
     terms = schedule.terms
     assert (terms.enabled, terms.args, terms.catch_up, terms.max_age) == (False, {"x": "1"}, "last", 86400)
     assert (terms.late_after, terms.jitter, terms.name, schedule.enabled) == (30, 60, "n", False)

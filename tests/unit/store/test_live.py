@@ -11,14 +11,14 @@ class Clock:
         self.now = 0.0
         self.calls = []
 
-    def call_later(self, delay, callback, run_id):
-        self.calls.append((self.now + delay, callback, run_id))
+    def call_later(self, delay, callback):
+        self.calls.append((self.now + delay, callback))
 
     def move(self, seconds):
         self.now += seconds
         while due := [call for call in self.calls if call[0] <= self.now]:
             self.calls.remove(due[0])
-            due[0][1](due[0][2])
+            due[0][1]()
 
 
 def output(length, stream="output", run="r1"):
@@ -27,7 +27,7 @@ def output(length, stream="output", run="r1"):
 
 def test_growth_is_told_at_once_then_ten_times_a_second_and_the_last_word_always_comes():
     clock, told = Clock(), []
-    live = LiveOutputs(told.append, clock)
+    live = LiveOutputs(told.append, clock.call_later)
     live.grew(output(1))
     assert [o.length for o in told] == [1]
     for n in range(2, 1002):
@@ -41,7 +41,7 @@ def test_growth_is_told_at_once_then_ten_times_a_second_and_the_last_word_always
 
 def test_two_streams_share_the_run_s_ten_a_second_and_other_runs_have_their_own():
     clock, told = Clock(), []
-    live = LiveOutputs(told.append, clock)
+    live = LiveOutputs(told.append, clock.call_later)
     for n in range(1000):
         live.grew(output(n, "stdout"))
         live.grew(output(n, "stderr"))

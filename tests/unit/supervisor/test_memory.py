@@ -1,5 +1,8 @@
 """What the supervisor remembers by itself outlives it: reports, told runs, floors, the epoch."""
 
+import errno
+import os
+
 import pytest
 
 from apsis.messages.dispatch import Lost, Started
@@ -76,3 +79,25 @@ def test_the_epoch_is_made_once_for_a_spool(tmp_path):
     assert take_epoch(tmp_path) == epoch
     (tmp_path / "epoch").unlink()
     assert take_epoch(tmp_path) != epoch
+
+
+def test_a_full_disk_loses_no_line_and_tears_none(tmp_path, monkeypatch):
+    path = tmp_path / "reports.log"
+    log = write(path, made(1))
+    real, room = os.write, [20]
+
+    def full(fd: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        written = real(fd, bytes(data)[: room[0]])
+        room[0] -= written
+        return written
+
+    monkeypatch.setattr(reports.os, "write", full)
+    log.keep(made(2))
+    with pytest.raises(OSError, match="no space"):
+        log.flush()
+    room[0] = 10_000
+    log.keep(made(3))
+    log.flush()
+    assert list(ReportsLog(path).ledger.pending) == [1, 2, 3]

@@ -86,3 +86,13 @@ def test_what_was_told_is_told_once():
     report = Started(seq=0, run_id="r1", at="t", pid=1)
     assert len(outbox.tell(Key(1, "r1"), report, Told.STARTED)) == 1
     assert outbox.tell(Key(1, "r1"), report, Told.STARTED) == []
+
+
+def test_what_an_ack_leaves_unacked_is_sent_again():
+    outbox = Outbox(Ledger())
+    outbox.ack(0)
+    tell(outbox, 3)
+    assert sent(outbox, 0.0) == [1, 2, 3]
+    outbox.ack(1)
+    assert sent(outbox, 0.1) == []
+    assert sent(outbox, outbox.next_due()) == [2, 3]

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apsis.messages.dispatch import Ack, Answer, Command, Commands, Forget, Process, Report, Start, Stop
@@ -208,6 +208,7 @@ def play(seed: int, loss: float, kills: float, *, steps: int = 400) -> tuple[Hos
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**9), st.floats(0, 0.6), st.floats(0, 0.2))
+@example(1537, 0.375, 0.0)
 def test_no_run_is_started_twice_and_none_is_forgotten(seed, loss, kills):
     host, scheduler = play(seed, loss, kills)
     assert len(host.programs) == len(set(host.programs)), "a run was started twice"

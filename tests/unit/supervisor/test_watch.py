@@ -1,6 +1,7 @@
 """Journals on disk become facts: all of them at the start, each change afterwards, and what nobody holds."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -86,9 +87,10 @@ def test_every_journal_is_read_at_the_start(spool):
 
 
 def test_each_line_is_told_once_as_it_is_written(spool):
-    async def play(_: Watch, ear: Ear) -> None:
+    async def play(watch: Watch, ear: Ear) -> None:
         journal = claim(spool, "r1")
         await until(lambda: ear.seen == [("r1", "claim")])
+        watch.look(Key(7, "r1"), probe=True)
         journal.append({"e": "started", "pid": 1, "ticks": 1, "boot": "b", "at": "t", "mono": 1.0})
         await until(lambda: len(ear.seen) == 2)
         journal.append(*unstarted("no", "t"))
@@ -164,5 +166,17 @@ def test_output_that_grows_is_told_until_it_is_watched_no_longer(spool):
         claim(spool, "r2").close()
         await until(lambda: ("r2", "claim") in ear.seen)
         assert ear.seen.count(("r1", "output")) == 1
+
+    follow(spool, play)
+
+
+def test_output_is_polled_where_the_kernel_has_no_watch_left(spool, monkeypatch):
+    async def play(watch: Watch, ear: Ear) -> None:
+        def no_watch(folder: str, mask: int) -> int:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        monkeypatch.setattr(watch._inotify, "add", no_watch)
+        assert watch.watch_output(Key(7, "r1"), str(spool))
+        await until(lambda: ear.seen.count(("r1", "output")) == 2)
 
     follow(spool, play)

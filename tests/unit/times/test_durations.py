@@ -1,5 +1,6 @@
 """Durations and times of day: what is read, and what is refused with a word on how to write it."""
 
+import contextlib
 from datetime import time
 
 import pytest
@@ -14,19 +15,51 @@ from apsis.times.durations import parse_duration, show_duration
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        (0, 0), (90, 90), (1.5, 1.5), ("90", 90), ("1.5", 1.5), ("90s", 90), ("10 min", 600), ("10min", 600), ("1.5h", 5400),
-        ("1 day", 86400), ("2 DAYS", 172800), ("1h30m", 5400), ("1d 2h 3m 4s", 93784), (" 5 Seconds ", 5), ("0.25s", 0.25),
+        (0, 0),
+        (90, 90),
+        (1.5, 1.5),
+        ("90", 90),
+        ("1.5", 1.5),
+        ("90s", 90),
+        ("10 min", 600),
+        ("10min", 600),
+        ("1.5h", 5400),
+        ("1 day", 86400),
+        ("2 DAYS", 172800),
+        ("1h30m", 5400),
+        ("1d 2h 3m 4s", 93784),
+        (" 5 Seconds ", 5),
+        ("0.25s", 0.25),
     ],
-)  # fmt: skip
+)
 def test_a_duration_is_read_in_each_of_its_forms(text, seconds):
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "s", "-5", -5, "-1h", "1 fortnight", "1m30h", "1h1h", "h1", "1h 30", "nan", "inf", float("inf"), "1e3s", True, None, [],
-     "10,5s", "9999999d"],
-)  # fmt: skip
+    [
+        "",
+        "s",
+        "-5",
+        -5,
+        "-1h",
+        "1 fortnight",
+        "1m30h",
+        "1h1h",
+        "h1",
+        "1h 30",
+        "nan",
+        "inf",
+        float("inf"),
+        "1e3s",
+        True,
+        None,
+        [],
+        "10,5s",
+        "9999999d",
+    ],
+)
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(FormError):
         parse_duration(text)
@@ -39,25 +72,30 @@ def test_a_shown_duration_reads_as_itself(seconds):
 
 @given(st.text(max_size=20))
 def test_any_text_is_read_as_a_duration_or_refused_with_a_form_error(text):
-    try:
+    with contextlib.suppress(FormError):
         assert parse_duration(text) >= 0
-    except FormError:
-        pass
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("10:30:00", time(10, 30)), ("10:30", time(10, 30)), ("9:05", time(9, 5)), ("23:59:59.25", time(23, 59, 59, 250000)),
-        (37800, time(10, 30)), (0, time(0)), (86399.5, time(23, 59, 59, 500000)),
+        ("10:30:00", time(10, 30)),
+        ("10:30", time(10, 30)),
+        ("9:05", time(9, 5)),
+        ("23:59:59.25", time(23, 59, 59, 250000)),
+        (37800, time(10, 30)),
+        (0, time(0)),
+        (86399.5, time(23, 59, 59, 500000)),
         (Sexagesimal(37800, "10:30:00"), time(10, 30)),
     ],
-)  # fmt: skip
+)
 def test_a_daytime_is_read_in_each_of_its_forms(value, expected):
     assert parse_daytime(value) == expected
 
 
-@pytest.mark.parametrize("value", ["24:00", "10:60", "1030", "", "10:30:00Z", 86400, -1, True, None, [], "noon", "١٠:٣٠:zz"])
+@pytest.mark.parametrize(
+    "value", ["24:00", "10:60", "1030", "", "10:30:00Z", 86400, -1, True, None, [], "noon", "١٠:٣٠:zz"]
+)
 def test_what_is_no_daytime_is_refused(value):
     with pytest.raises(FormError):
         parse_daytime(value)

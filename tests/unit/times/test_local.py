@@ -10,9 +10,20 @@ from hypothesis import strategies as st
 from apsis.times.local import Fold, Gap, Once, instants, reading
 
 ZONES = [
-    "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia", "Asia/Kathmandu",
-    "America/St_Johns", "Africa/Casablanca", "Antarctica/Troll", "Europe/Dublin", "Asia/Tehran", "America/Havana",
-]  # fmt: skip
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "America/Sao_Paulo",
+    "Pacific/Apia",
+    "Asia/Kathmandu",
+    "America/St_Johns",
+    "Africa/Casablanca",
+    "Antarctica/Troll",
+    "Europe/Dublin",
+    "Asia/Tehran",
+    "America/Havana",
+]
 
 
 def occurring(day, daytime, zone):

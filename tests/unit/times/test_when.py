@@ -1,5 +1,6 @@
 """The times that people type."""
 
+import contextlib
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -47,9 +48,26 @@ def test_each_form_is_read(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "25:00", "14:61", "2026-13-01", "2026-02-30", "+", "+ten", "14:30 Europe/Brelin", "fri 18", "@", "x" * 500,
-     "+9999999d", "2026-06-30T14:30+99:00", "@99999999999999999", "yesterdayish", "f"],
-)  # fmt: skip
+    [
+        "",
+        "soon",
+        "25:00",
+        "14:61",
+        "2026-13-01",
+        "2026-02-30",
+        "+",
+        "+ten",
+        "14:30 Europe/Brelin",
+        "fri 18",
+        "@",
+        "x" * 500,
+        "+9999999d",
+        "2026-06-30T14:30+99:00",
+        "@99999999999999999",
+        "yesterdayish",
+        "f",
+    ],
+)
 def test_what_cannot_be_read_is_refused_with_the_forms(text):
     with pytest.raises(BadTime) as caught:
         parse_when(text, NOW, BERLIN)
@@ -81,7 +99,5 @@ def test_a_daytime_that_is_far_away_has_a_note():
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused_with_bad_time(text):
-    try:
+    with contextlib.suppress(BadTime):
         assert parse_when(text, NOW, BERLIN).tzinfo is UTC
-    except BadTime:
-        pass

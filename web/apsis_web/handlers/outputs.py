@@ -212,7 +212,8 @@ class Output(_Output):
                 except StreamClosedError:
                     return position, True
             if position >= piece.length:
-                return position, piece.complete
+                # A run that was never started is finished, and the store has not heard of it.
+                return position, piece.complete or (piece.length == 0 and await self._never_printed(run_id, stream))
 
     async def _never_printed(self, run_id: str, stream: str) -> bool:
         """Tell whether a stream that the store does not know has ended all the same."""

@@ -47,8 +47,8 @@ class RunsSubscription(Subscription):
         self._low: Order | None = None
         self._high: Order | None = None
         self._around = Around(0, 0, 0, exact=True)
-        #: the client may hold rows outside of the window, of which nothing is known here
-        self._unsure = False
+        #: nothing was told since the client came back
+        self._resumed = False
         self._told: dict[str, Any] = {}
         self._seen: tuple[int, int] = (-1, -1)
         self._floor_version = -1
@@ -88,9 +88,9 @@ class RunsSubscription(Subscription):
         frames = []
         if self._past is not None:
             past, self._past = self._past, None
-            self.reset = "filter" if self._filter.relative else self.resumable(past)
+            self.reset = self.resumable(past) or self._why_not()
             if self.reset is None:
-                await self._take_up(past, now)
+                self._take_up(past, now)
                 frames.append(self.frame("resumed", **{"from": past.seq}))
         frame = await (self._snapshot(now) if self.seq < 0 else self._delta(now))
         return frames if frame is None else [*frames, frame]
@@ -107,22 +107,23 @@ class RunsSubscription(Subscription):
         window = await self._read(now)
         extra = {"reset": self.reset} if self.reset else {}
         self.reset = None
-        self._unsure = False
         self._sent = {row.order[1]: row.version for row in window.rows}
         self.seq = window.seq
         self._told = self._facts(now)
         return self.frame("snap", **extra, seq=self.seq, rows=self._ordered(window.rows), **self._told)
 
-    async def _take_up(self, past: Past, now: int) -> None:
+    def _why_not(self) -> str | None:
+        """Return why what the client has cannot be known."""
+        if self._filter.relative:
+            return "filter"
+        return "window" if self._past_range is None else None
+
+    def _take_up(self, past: Past, now: int) -> None:
         """Put in what a client has that saw everything up to a `seq`."""
         self.seq = past.seq
+        self._resumed = True
         self._floor_version = -1
-        ends = self._past_range
-        if ends is None:
-            # What it has is not known: the whole window is told, and all that changed outside is taken back.
-            self._unsure = True
-            await self._read(now)
-            return
+        ends = self._past_range or (None, None)
         self._low, self._high = (None if end is None else read_cursor(end, "range") for end in ends)
         view = self.site.cache.view(self._filter, now)
         rows = self.site.cache.rows
@@ -152,7 +153,7 @@ class RunsSubscription(Subscription):
         since, self.seq = self.seq, cache.seq
         self._sent = kept | inside
         self._seen = (cache.seq, cache.version)
-        self._unsure = False
+        self._resumed = False
         facts = self._facts(now)
         if not changed and not gone and facts == self._told:
             # Nothing is told, and so the client's seq stays.
@@ -173,7 +174,8 @@ class RunsSubscription(Subscription):
             if num is None or num in inside or num in gone:
                 continue
             row = cache.rows.get(num)
-            if self._unsure or num in self._sent or (row is not None and self._covers(row.order)):
+            # Of a run that was withdrawn while the client was away nobody knows whether the client has it.
+            if num in self._sent or (self._resumed if row is None else self._covers(row.order)):
                 gone.add(num)
         if self._filter.relative:
             gone |= {num for num in self._sent if num not in inside and num in cache.rows}

@@ -42,6 +42,7 @@ class Subscription(ABC):
         #: why a snapshot is sent unasked: `instance`, `history` or `filter`
         self.reset: str | None = None
         self._generation = site.cache.generation
+        self._instance = site.cache.instance
         self._tasks: set[asyncio.Task[None]] = set()
 
     @abstractmethod
@@ -68,11 +69,13 @@ class Subscription(ABC):
     def forget_if_reloaded(self) -> None:
         """Begin again with a snapshot if the cache was loaded anew: its changes are no continuation."""
         cache = self.site.cache
-        if self._generation != cache.generation:
-            self._generation = cache.generation
-            if self.seq >= 0 and not (self.can_go_on and cache.changes.reaches(self.seq)):
-                self.seq = -1
-                self.reset = "history"
+        if self._generation == cache.generation:
+            return
+        same_history = self._instance == cache.instance
+        self._generation, self._instance = cache.generation, cache.instance
+        if self.seq >= 0 and not (self.can_go_on and same_history and cache.changes.reaches(self.seq)):
+            self.seq = -1
+            self.reset = "history" if same_history else "instance"
 
     #: its state is a function of the cache, so it needs no snapshot while the ring reaches back
     can_go_on = False
