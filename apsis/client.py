@@ -62,6 +62,10 @@ class Client:
         self._was_open = False
         self._pool = urllib3.PoolManager(retries=False, maxsize=4)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
     # what there is
 
     def runs(self, q: str = "", **window: Any) -> Json:
@@ -221,8 +225,9 @@ class Client:
             began, before = time.monotonic(), at
             last = "" if stop is None else stop - 1
             for data in self._stream(path, {} if stop else {"follow": 1}, {"Range": f"bytes={at}-{last}"}):
-                at += len(data)
-                yield data
+                wanted = data if stop is None else data[: stop - at]
+                at += len(wanted)
+                yield wanted
             silent = time.monotonic() - began if at == before else 0.0
             if stop is None and self._has_ended(run_id, stream, at, silent):
                 return

@@ -24,8 +24,6 @@ class RunFacts(Protocol):
     @property
     def labels(self) -> Sequence[str]: ...  # noqa: D102
     @property
-    def expected(self) -> bool: ...  # noqa: D102
-    @property
     def host(self) -> str | None: ...  # noqa: D102
     @property
     def rerun_of(self) -> str | None: ...  # noqa: D102
@@ -45,7 +43,6 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     schedule_time: str | None = None
     timestamps: dict[str, str] = {}
     labels: list[str] = []
-    expected: bool = False
     host: str | None = None
     rerun_of: str | None = None
     late_by: float | None = None

@@ -26,7 +26,7 @@ _KEY: Final = re.compile(r"[A-Za-z_]+")
 _IS: Final[dict[str, Term]] = {
     **{name: terms.StateIs(states) for name, states in terms.STATE_GROUPS.items()},
     "late": terms.IS_LATE,
-    "adhoc": terms.Asked(),
+    "adhoc": terms.AdHoc(),
     "rerun": terms.Rerun(),
 }
 

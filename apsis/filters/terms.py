@@ -16,6 +16,8 @@ from apsis.filters.patterns import Pattern, Sql, any_of
 from apsis.runs.states import ACTIVE, FINISHED, State
 from apsis.times.instants import parse_time, to_micros
 
+#: the folder that such a job's id is given in
+AD_HOC: Final = "ad hoc/"
 #: seconds after its due time from which a run is late
 LATE_AFTER: Final = 60.0
 _RUN_ID: Final = re.compile("r(0|[1-9][0-9]{0,17})", re.ASCII)
@@ -266,12 +268,16 @@ class HostIs(OfRuns):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(OfRuns):
-    """`is:adhoc`: no schedule made it."""
+class AdHoc(OfRuns):
+    """`is:adhoc`: its job was given in full with it, and never loaded."""
 
     def matches(self, run: RunFacts, now: datetime) -> bool:
-        """Tell whether somebody asked for the run."""
-        return not run.expected
+        """Tell whether the run's job is such a one."""
+        return run.job_id.startswith(AD_HOC)
+
+    def sql(self, now: datetime) -> Sql | None:
+        """Return a range of the job index."""
+        return "(job_id >= ? AND job_id < ?)", [AD_HOC, AD_HOC[:-1] + "0"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any, ClassVar
 
 from apsis.calendars.calendar import ALL, Calendar
@@ -68,14 +69,14 @@ class Schedule(ABC):
         """The args given in the schedule; they win over those that it offers."""
         return self.terms.args
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Its identity in its job over reloads: its name, else the hash of its definition; never its position."""
         if self.terms.name is not None:
             return self.terms.name
         return hashlib.sha256(canonical(self.definition)).hexdigest()[:16]
 
-    @property
+    @cached_property
     def shift(self) -> timedelta:
         """By how much the jitter delays it: always the same for the same job and args."""
         if not self.terms.jitter:

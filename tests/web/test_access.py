@@ -134,6 +134,9 @@ def test_many_wrong_tokens_make_an_address_wait(site: Stage) -> None:
     answer = site.call("POST", "/login", {"token": TOKEN}, token=None)
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) > 0
+    statuses = [site.get("/runs", token="guess").status for _ in range(12)]
+    assert statuses[-1] == 429
+    assert site.get("/runs").status == 200, "a right token is never locked out by a wrong one"
 
 
 def test_the_websocket_refuses_strangers_and_foreign_pages(site: Stage) -> None:

@@ -29,7 +29,9 @@ def test_the_answer_of_a_write_names_the_seq_at_which_it_is_seen(site: Stage) ->
 
 
 def test_refusals_have_their_status(site: Stage) -> None:
-    assert site.call("POST", "/runs", {"job_id": "nope"}).error["hint"] == "did you mean etl/load?"
+    site.scheduler.job("nape")
+    site.caught_up()
+    assert site.call("POST", "/runs", {"job_id": "nope"}).error["hint"] == "did you mean nape?"
     assert site.call("POST", "/runs", {"job_id": "nope"}).status == 404
     unfit = site.call("POST", "/runs", {"job": {"params": []}})
     assert unfit.status == 422

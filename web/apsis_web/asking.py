@@ -42,6 +42,12 @@ class Unfit(ApsisError):
         self.findings = failed.findings
 
 
+class Damaged(ApsisError):
+    """What is stored cannot be read."""
+
+    code = "damaged"
+
+
 class SchedulerAsk:
     """What people ask of the scheduler."""
 
@@ -131,7 +137,13 @@ def _error_of(to: str, refused: BusRefused) -> ApsisError:
     if refused.code in ("unroutable", "busy", "lost", "closed"):
         return ServiceAway(to)
     failed = _failed_of(refused)
-    kinds: dict[str, Any] = {"not_found": NotFound, "conflict": Conflict, "denied": Denied, "unavailable": Unavailable}
+    kinds: dict[str, Any] = {
+        "not_found": NotFound,
+        "conflict": Conflict,
+        "denied": Denied,
+        "unavailable": Unavailable,
+        "damaged": Damaged,
+    }
     kind = kinds.get(failed.code)
     if kind is None or failed.findings:
         return Unfit(failed)

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from apsis.errors import ApsisError, Conflict, Denied, NotFound, Unavailable
 from apsis.filters import FilterError
-from apsis_web.asking import Unfit
+from apsis_web.asking import Damaged, Unfit
 
 _STATUS: Final[tuple[tuple[type[ApsisError], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
     (Denied, 403),
     (Unavailable, 503),
+    (Damaged, 500),
 )
 #: codes of the scheduler's refusals that speak of the form, not of the meaning
 _FORM: Final = frozenset({"bad_request", "body", "bad_filter"})

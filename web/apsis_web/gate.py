@@ -79,17 +79,19 @@ class Gate(RequestHandler):
         header = self.request.headers.get("Authorization")
         if header is None:
             return self.site.sessions.by_cookie(self.get_cookie(COOKIE), time.time())
-        self.refuse_many_failures()
         scheme, _, token = header.partition(" ")
         caller = self.site.sessions.by_token(token.strip()) if scheme.lower() == "bearer" else None
         if caller is None:
-            self.site.attempts.failed(self.address, time.monotonic())
+            # A bucket of its own, and a right token always passes: a script with an old token must lock nobody out.
+            who = f"bearer {self.address}"
+            self.refuse_many_failures(who)
+            self.site.attempts.failed(who, time.monotonic())
             raise Unauthorized("this token is not known")
         return caller
 
-    def refuse_many_failures(self) -> None:
-        """Raise TooMany if this address has tried too many tokens that are not known."""
-        if wait := self.site.attempts.wait(self.address, time.monotonic()):
+    def refuse_many_failures(self, who: str) -> None:
+        """Raise TooMany if there have been too many tokens that are not known."""
+        if wait := self.site.attempts.wait(who, time.monotonic()):
             raise TooMany("too many failed logins", wait)
 
     @property

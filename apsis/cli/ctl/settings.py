@@ -23,28 +23,31 @@ def set_port(home: Home, port: int) -> None:
     text = home.config.read_text()
     if text and not text.endswith("\n"):
         text += "\n"
-    if _PORT.search(text):
-        changed = _PORT.sub(lambda match: f"{match[1]}{port}", text, count=1)
-    elif _WEB.search(text):
-        changed = _WEB.sub(lambda match: f"{match[0]}  port: {port}\n", text, count=1)
-    else:
-        changed = f"{text}\nweb:\n  port: {port}\n"
-    _check(home, changed, port)
+    changed = _with_port(text, port)
+    if changed is None or not _means(home, changed, port):
+        raise ConfigError(
+            f"the port cannot be written into {home.config}", hint=f"set web.port to {port} there yourself"
+        )
     fresh = home.config.with_name(f".{home.config.name}.new")
     fresh.write_text(changed)
     fresh.chmod(home.config.stat().st_mode & 0o777)
     fresh.rename(home.config)
 
 
-def _check(home: Home, text: str, port: int) -> None:
+def _with_port(text: str, port: int) -> str | None:
+    """Return the text with the port in its place, or None where that is not found."""
+    if _PORT.search(text):
+        return _PORT.sub(lambda match: f"{match[1]}{port}", text, count=1)
+    if _WEB.search(text):
+        return _WEB.sub(lambda match: f"{match[0]}  port: {port}\n", text, count=1)
+    # in another form, as `web: {...}`: a second `web:` below it would hide what it says
+    return None if re.search(r"\bweb['\"]?\s*:", text) else f"{text}\nweb:\n  port: {port}\n"
+
+
+def _means(home: Home, text: str, port: int) -> bool:
     import yaml
 
     try:
-        document = yaml.safe_load(text)
-        is_right = build_config(home, document).web.port == port
-    except yaml.YAMLError:
-        is_right = False
-    if not is_right:
-        raise ConfigError(
-            f"the port cannot be written into {home.config}", hint=f"set web.port to {port} there yourself"
-        )
+        return build_config(home, yaml.safe_load(text)).web.port == port
+    except (yaml.YAMLError, ConfigError):
+        return False

@@ -118,7 +118,8 @@ def _answer_start(turn: Turn, row: RunRow, answer: Answer) -> None:
         if facts.stop_by is not None and state != "revoked" and row.run.state is State.STARTING:
             facts = replace(facts, stop_by=None)
             by = row.facts.stop_by or ""
-            turn.move(row, State.STOPPING, f"stopped by {by}", actor=by, facts=facts)
+            verb = "killed" if facts.killed else "stopped"
+            turn.move(row, State.STOPPING, f"{verb} by {by}", actor=by, facts=facts)
         else:
             turn.keep(row, facts)
         return

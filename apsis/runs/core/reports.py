@@ -75,7 +75,8 @@ def _started(turn: Turn, row: RunRow, report: Started, actor: str) -> None:
         row, State.RUNNING, actor=actor, facts=facts, entered=report.at, pid=report.pid, late_by=late
     )  # fmt: skip
     if stop_by is not None:
-        turn.move(row, State.STOPPING, f"stopped by {stop_by}", actor=stop_by)
+        verb = "killed" if facts.killed else "stopped"
+        turn.move(row, State.STOPPING, f"{verb} by {stop_by}", actor=stop_by)
 
 
 def _finished(turn: Turn, row: RunRow, report: Finished, actor: str) -> None:

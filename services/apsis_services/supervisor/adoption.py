@@ -165,7 +165,7 @@ def adopt(spool: str, taken: Taken, strangers: Sequence[Stat]) -> Adoption | Non
     return Adoption(keeper, family)
 
 
-def _program(taken: Taken, family: AdoptedFamily, strangers: Sequence[Stat], *, alone: bool) -> Program | None:
+def _program(taken: Taken, family: AdoptedFamily, strangers: Sequence[Stat]) -> Program | None:
     """Return the main program of a run; None: it never started, or cannot be told, and that is written."""
     journal, state, claim = taken
     if state.started is not None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -126,11 +127,17 @@ class Wards:
         return progress
 
     def _adopt(self, journal: Taken) -> None:
-        strangers = self._strangers() if journal.state.started is None else []
-        adoption = adopt(self._spool, journal, strangers)
-        if adoption is not None:
-            self._adoptions.append(adoption)
-            _see_that_it_is_ours(adoption)
+        try:
+            strangers = self._strangers() if journal.state.started is None else []
+            adoption = adopt(self._spool, journal, strangers)
+            if adoption is not None:
+                self._adoptions.append(adoption)
+                _see_that_it_is_ours(adoption)
+        except Exception:  # noqa: BLE001 - one run that cannot be kept must not end the keeper of the others
+            run_id = journal.claim["run_id"]
+            reason = traceback.format_exc().replace("\n", " | ")
+            say("ERROR", "adoption_failed", f"a run cannot be kept: {reason}", run_id)
+            journal.journal.close()  # free for whoever can tell what became of it
 
 
 def _how(found: os.waitid_result) -> str:

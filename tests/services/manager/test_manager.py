@@ -13,6 +13,8 @@ from installation_stage import processes_of, until
 
 from apsis.manager_socket import ManagerAway, ask, holder
 
+SERVICES = ("hub", "scheduler", "store", "supervisor", "web", "manager")
+
 
 def kill(pid, number=signal.SIGKILL):
     os.kill(pid, number)
@@ -89,7 +91,7 @@ def test_a_port_in_use_is_said_with_what_to_do_and_nothing_is_left_running(insta
     assert "port" in result.stderr
     assert "in use" in result.stderr
     assert "Traceback" not in result.stderr
-    assert until(lambda: not processes_of(installation.home))
+    assert not [name for name in SERVICES if holder(installation.home, name)]
 
 
 def test_a_service_that_cannot_start_is_shown_with_its_last_words_and_tried_again(installation):
@@ -114,19 +116,12 @@ def test_a_database_of_a_newer_version_is_refused_with_one_clear_message(install
     installation.start()
     installation.good("apsisctl", "stop")
     database = sqlite3.connect(installation.home.database)
-    table, column = next(
-        (table, column)
-        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        for (_, column, *_) in database.execute(f"PRAGMA table_info({table})").fetchall()
-        if table == "meta" and column == "value"
-    )
-    changed = database.execute(f"UPDATE {table} SET {column} = '999' WHERE key = 'schema'").rowcount
+    database.execute("PRAGMA user_version = 999")
     database.commit()
     database.close()
-    assert changed == 1
     result = installation.ctl("start")
     assert result.returncode == 1
-    assert "newer" in result.stderr
+    assert "has schema 999" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -159,6 +154,19 @@ def test_kill_runs_ends_even_a_program_that_ignores_its_signal(installation):
     installation.good("apsisctl", "start")
     ended = until(lambda: (run := installation.run_json(run_id))["state"] in ("failure", "error", "success") and run)
     assert ended["exit"]["signal"] == 9
+
+
+def test_what_outlived_its_manager_is_stopped_too_and_its_runs_if_told_so(installation):
+    installation.start()
+    run_id = installation.good("apsis", "exec", "-o", "ids", "--", "sleep", "300").strip()
+    until(lambda: installation.run_json(run_id)["state"] == "running")
+    kill(installation.status()["pid"])
+    until(lambda: holder(installation.home, "manager") is None)
+    installation.good("apsisctl", "stop")
+    assert not [name for name in SERVICES if holder(installation.home, name)]
+    assert any("sleep 300" in line for line in processes_of(installation.home).values())
+    installation.good("apsisctl", "stop", "--kill-runs")
+    assert until(lambda: not processes_of(installation.home))
 
 
 def test_restart_of_all_keeps_the_manager_s_process_and_renews_the_services(installation):

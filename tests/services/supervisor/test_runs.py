@@ -60,11 +60,12 @@ def test_a_program_gets_a_clean_environment_with_its_run_named(scene):
         await s.until(lambda: "r1" in s.store.final)
         found = dict(line.split("=", 1) for line in s.store.of("r1").decode().splitlines())
         assert found.keys() == {
-            "PATH", "HOME", "USER", "LOGNAME", "SHELL", "EXTRA",
+            "APSIS_HOME", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "EXTRA",
             "APSIS_RUN_ID", "APSIS_JOB_ID", "APSIS_SCHEDULE_TIME", "APSIS_SPOOL", "APSIS_ARG_REPORT_DATE",
         } | (found.keys() & {"TZ", "LC_ALL"})  # fmt: skip
         assert found["APSIS_RUN_ID"] == "r1"
         assert found["APSIS_SPOOL"] == s.epoch
+        assert found["APSIS_HOME"] == str(s.root)
         assert found["APSIS_ARG_REPORT_DATE"] == "2026-01-02"
 
     scene.run(body)

@@ -54,7 +54,7 @@ def found(text: str, one: Run) -> bool:
         ("is:finished", {"state": "skipped"}, {"state": "running"}),
         ("is:bad,rerun", {"state": "error"}, {"state": "success"}),
         ("is:bad,rerun", {"rerun_of": "r1"}, {}),
-        ("is:adhoc", {"expected": False}, {"expected": True}),
+        ("is:adhoc", {"job_id": "ad hoc/12ab"}, {}),
         ("is:late", {"late_by": 61.0}, {"late_by": 60.0}),
         ("is:late", due("06-30T14:30:00", "waiting"), due("06-30T14:32:00")),
         ("is:late", due("06-30T14:30:00", "waiting"),
@@ -188,7 +188,9 @@ _terms = st.one_of(
     st.sampled_from(
         ["job:etl/", "job:*l*", "job:e*d", "job:a?[*", "job:**", "job:*", "job:etl/,report", "job:a%*", "job:*ü*"]
     ),
-    st.sampled_from(["state:running", "state:fail,succ", "is:active", "is:finished", "is:bad", "is:bad,active"]),
+    st.sampled_from(
+        ["state:running", "state:fail,succ", "is:active", "is:finished", "is:bad", "is:bad,active", "is:adhoc"]
+    ),
     st.sampled_from(["id:r7", "id:r1*", "id:r1,r2,r3", "id:x", "id:r007"]),
     _times.map(lambda text: f"sched:{text}"),
     st.sampled_from(["load", "n=etl", "n==etl", "start:today", "is:late", "is:rerun,bad", "late:>1h"]),

@@ -82,6 +82,8 @@ def test_max_running_counts_what_starts_and_what_stops(world: World) -> None:
     world.settle()
     world.act(first.run_id, "stop")
     world.settle()
+    assert world.run(first.run_id).state is State.STOPPING
+    world.crash()
     assert world.run(second.run_id).state is State.WAITING
     host.finish(first.run_id, world.now, Exit(signal=15), stopped=True)
     world.settle()

@@ -104,6 +104,28 @@ def test_a_fixed_time_obeys_the_policy_for_changed_clocks(dst, spring, autumn):
     assert due(schedule, datetime(2026, 10, 24, 12, tzinfo=UTC), 2) == autumn
 
 
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ("2026-10-24 23:40", ["00:00", "00:30", "01:00", "01:30", "02:00", "02:30"]),
+        ("2026-10-25 00:40", ["01:00", "01:30", "02:00", "02:30", "03:00", "03:30"]),
+        ("2026-10-25 01:40", ["02:00", "02:30", "03:00", "03:30", "04:00", "04:30"]),
+        ("2026-03-29 00:20", ["00:30", "01:00", "01:30", "02:00", "02:30", "03:00"]),
+    ],
+)
+def test_an_expression_with_a_star_goes_on_through_changed_clocks(after, expected):
+    schedule = schedule_of("*/30 * * * *", "Europe/Berlin")
+    found = islice(schedule.occurrences(datetime.fromisoformat(after).replace(tzinfo=UTC)), 6)
+    assert [f"{each.time:%H:%M}" for each in found] == expected
+
+
+@pytest.mark.parametrize("keys", [{"cron": "0 12 * * *"}, {"type": "daily", "tz": "UTC", "daytime": "12:00"}])
+def test_a_due_time_is_strictly_after(keys):
+    job = parse_job("x", {"program": "true", "schedule": {"type": "cron", **keys}})
+    assert due(job.schedules[0], START, 1) == ["2026-07-01 12:00:00"]
+    assert due(job.schedules[0], START - timedelta(microseconds=1), 1) == ["2026-06-30 12:00:00"]
+
+
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Kathmandu"]
 CHANGES = [
     "2026-03-29",
@@ -149,7 +171,7 @@ def matches(fields, local):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     fields=st.tuples(
         field(0, 59, True),
@@ -160,7 +182,7 @@ def matches(fields, local):
     ),
     zone=st.sampled_from(ZONES),
     start=st.sampled_from(CHANGES),
-    minutes=st.integers(-1500, 300),
+    minutes=st.integers(-240, 300) | st.integers(-1500, 300),
     dst=st.sampled_from(["once", "skip", "twice"]),
 )
 def test_it_is_due_exactly_when_an_enumeration_of_each_minute_says_so(fields, zone, start, minutes, dst):

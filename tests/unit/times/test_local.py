@@ -1,5 +1,6 @@
 """Local times to UTC: compared with a search through every half hour around, which asks only for offsets."""
 
+import functools
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -33,13 +34,29 @@ def occurring(day, daytime, zone):
     return sorted(each for each in tried if each.astimezone(zone).replace(tzinfo=None, fold=0) == local)
 
 
-@settings(max_examples=300, deadline=None)
+@functools.cache
+def changes(name):
+    """Return the dates in forty years on which the clock of a zone is changed, and those around."""
+    zone, found = ZoneInfo(name), []
+    for n in range(40 * 366):
+        noon = datetime(1995, 1, 1, 12, tzinfo=UTC) + timedelta(days=n)
+        if noon.astimezone(zone).utcoffset() != (noon - timedelta(days=1)).astimezone(zone).utcoffset():
+            found += [noon.date() + timedelta(days=shift) for shift in (-1, 0)]
+    return found or [date(2026, 6, 30)]
+
+
+@settings(max_examples=400, deadline=None)
 @given(
-    st.sampled_from(ZONES),
-    st.dates(date(1995, 1, 1), date(2035, 12, 31)),
-    st.integers(0, 24 * 12 - 1).map(lambda n: time(n // 12, n % 12 * 5)),
+    st.sampled_from(ZONES).flatmap(
+        lambda name: st.tuples(
+            st.just(name), st.sampled_from(changes(name)) | st.dates(date(1995, 1, 1), date(2035, 12, 31))
+        )
+    ),
+    st.integers(0, 4 * 12 - 1).map(lambda n: time(n // 12, n % 12 * 5)) | st.times().map(lambda t: t.replace(second=0)),
 )
-def test_a_reading_says_whether_a_local_time_occurs_never_once_or_twice(name, day, daytime):
+def test_a_reading_says_whether_a_local_time_occurs_never_once_or_twice(named_day, daytime):
+    name, day = named_day
+    daytime = daytime.replace(microsecond=0)
     zone = ZoneInfo(name)
     found = reading(day, daytime, zone)
     wanted = occurring(day, daytime, zone)
@@ -77,3 +94,8 @@ def test_the_policy_decides_how_often_a_gap_and_a_fold_count(dst, gap, fold):
     assert len(instants(date(2026, 3, 29), time(2, 30), zone, dst)) == gap
     assert len(instants(date(2026, 10, 25), time(2, 30), zone, dst)) == fold
     assert len(instants(date(2026, 6, 1), time(2, 30), zone, dst)) == 1
+
+
+def test_a_fold_has_its_first_occurrence_before_its_second():
+    found = reading(date(2026, 10, 25), time(2, 30), ZoneInfo("Europe/Berlin"))
+    assert found == Fold(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC))

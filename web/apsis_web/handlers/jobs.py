@@ -2,13 +2,10 @@
 
 import msgspec
 
-from apsis.errors import NotFound
 from apsis.filters import parse, parse_jobs
-from apsis.filters.errors import did_you_mean
 from apsis.messages.requests import ReloadJobs
-from apsis_web.cache import Cache
 from apsis_web.handlers.resource import Resource
-from apsis_web.handlers.runs import LIST, RunList
+from apsis_web.handlers.runs import LIST, RunList, require_job
 
 
 class Jobs(Resource):
@@ -73,14 +70,6 @@ class Reload(Resource):
         )
         done = await self.do(deed)
         self.send({**done.result, "seq": done.seq})
-
-
-def require_job(cache: Cache, job_id: str) -> None:
-    """Raise NotFound, with what comes near, if there is no such job."""
-    if job_id not in cache.jobs:
-        near = did_you_mean(job_id, cache.jobs)
-        hint = near if near.startswith("did") else "`apsis jobs` lists them"
-        raise NotFound(f"no job {job_id[:200]!r}", hint=hint)
 
 
 def _is_true(text: str | None) -> bool:

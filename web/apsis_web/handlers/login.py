@@ -27,7 +27,7 @@ class Login(Resource):
 
     def post(self) -> None:
         """Check the token and set the cookie."""
-        self.refuse_many_failures()
+        self.refuse_many_failures(self.address)
         self.refuse_foreign_pages()
         caller = self.site.sessions.by_token(self.body(Credentials).token.strip())
         if caller is None:

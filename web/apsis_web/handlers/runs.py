@@ -4,13 +4,14 @@ from typing import Any, Final
 
 import msgspec
 
-from apsis.errors import BadRequest
+from apsis.errors import BadRequest, NotFound
 from apsis.filters import Filter, parse
 from apsis.filters.errors import did_you_mean
 from apsis.messages.events import RunEvent
 from apsis.messages.requests import CreateAdHoc, CreateRun
 from apsis.runs.run import LogEntry
 from apsis.times import format_time, parse_time
+from apsis_web.cache import Cache
 from apsis_web.database import Database
 from apsis_web.handlers.resource import Resource
 from apsis_web.window import ROWS_MAX, Spec, Window, anchor_of, read_cursor, read_window, write_cursor
@@ -60,8 +61,13 @@ class Runs(RunList):
     async def post(self) -> None:
         """Make runs."""
         new = self.body(NewRun)
-        deed = _deed(new)
-        done = await self.do(deed)
+        try:
+            done = await self.do(_deed(new))
+        except NotFound:
+            if new.job_id is not None:
+                # The same refusal, with the id that was probably meant.
+                require_job(self.site.cache, new.job_id)
+            raise
         self.send({**done.result, "seq": done.seq}, 200 if new.dry_run else 201)
 
 
@@ -106,6 +112,14 @@ async def read_log(database: Database, num: int, since: int = 0) -> list[LogEntr
         )
     log.sort(key=lambda entry: entry.seq)
     return log
+
+
+def require_job(cache: Cache, job_id: str) -> None:
+    """Raise NotFound, with what comes near, if there is no such job."""
+    if job_id not in cache.jobs:
+        near = did_you_mean(job_id, cache.jobs)
+        hint = near if near.startswith("did") else "`apsis jobs` lists them"
+        raise NotFound(f"no job {job_id[:200]!r}", hint=hint)
 
 
 def _deed(new: NewRun) -> CreateRun | CreateAdHoc:

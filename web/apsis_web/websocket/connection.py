@@ -191,6 +191,10 @@ class Connection:
             self._shut(Close.SLOW, "a frame was not taken in 30 s")
         except ConnectionError:
             self.close()
+        except Exception:
+            # One broken connection must not look like a quiet one, nor end the others.
+            log.exception("a websocket failed", extra={"event": "websocket_failed"})
+            self._shut(Close.FAILED, "the server failed; its log says how")
 
     async def _write_all(self) -> float | None:
         """Write until nobody has more to say now; return in how many seconds somebody may."""

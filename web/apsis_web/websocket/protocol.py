@@ -31,6 +31,7 @@ class Close(IntEnum):
     SLOW = 4408
     DUPLICATE = 4409
     TOO_MANY = 4429
+    FAILED = 1011
     RESTART = 1012
 
 

@@ -1,6 +1,7 @@
 """What every subscription has: an id, the last `seq` it told, and its turn."""
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Any, Final
 
 from apsis.messages.body import encode
 from apsis_web.site import Site
+
+log = logging.getLogger("web")
 
 #: seconds between two frames of one subscription
 INTERVAL: Final = 0.1
@@ -95,4 +98,9 @@ class Subscription(ABC):
         """Do something that waits, without holding up the connection's writer."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a subscription failed", exc_info=error, extra={"event": "websocket_failed"})
