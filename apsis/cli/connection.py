@@ -39,11 +39,12 @@ class Connection:
 
         home = Home.find(self.home)
         server = self.server or os.environ.get("APSIS_SERVER")
-        client = Client(server or _server_of(home), self._token(home), patience=patience)
+        client = Client(server or _server_of(home), self.token(home), patience=patience)
         client.on_resumed = lambda sentence: note(f"[{sentence}]")
         return client
 
-    def _token(self, home: Home) -> str:
+    def token(self, home: Home) -> str:
+        """Return the token; raises Denied if there is none."""
         path = Path(self.token_file).expanduser() if self.token_file else None
         if path is None:
             if token := os.environ.get("APSIS_TOKEN"):
@@ -56,6 +57,18 @@ class Connection:
                 f"no token: {path} cannot be read ({error.strerror})",
                 hint="give one by --token-file FILE or APSIS_TOKEN; on the server, `apsisctl token` prints it",
             ) from None
+
+
+def local_client(home: Home, *, timeout: float = 30.0) -> "Client":
+    """Return the client for a home's own server, whatever the environment names.
+
+    Raises:
+        Unavailable: it is not running; Denied: there is no token.
+    """
+    from apsis.client import Client
+
+    token = Connection(token_file=str(home.token)).token(home)
+    return Client(_server_of(home), token, timeout=timeout)
 
 
 def connection_options(function: F) -> F:

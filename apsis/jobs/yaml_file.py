@@ -219,6 +219,9 @@ class _Reader:
             return None
         if kind == "int" and _SEXAGESIMAL.fullmatch(node.value):
             return Sexagesimal(self.loader.construct_yaml_int(node), node.value)
+        if kind == "float" and ":" in node.value:
+            # 10:30.5 would be 630.5, and pass as a time of day ten minutes after midnight
+            return node.value
         if kind not in ("int", "float", "bool", "null"):
             self.flaws.append(self._flaw(node, f"the tag {_tag(node)} is not known here", "tag"))
             return None

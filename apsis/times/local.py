@@ -58,7 +58,7 @@ def instants(day: date, daytime: time, zone: tzinfo, dst: str) -> list[datetime]
 def _jump(before: datetime, after: datetime, zone: tzinfo) -> datetime:
     """Return the instant at which the offset changes between two instants, to the second."""
     offset = before.astimezone(zone).utcoffset()
-    low, high = before, before+_SECOND
+    low, high = before.replace(microsecond=0), after.replace(microsecond=0) + _SECOND
     while high - low > _SECOND:
         middle = low + (high - low) // _SECOND // 2 * _SECOND
         if middle.astimezone(zone).utcoffset() == offset:

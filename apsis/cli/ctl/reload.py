@@ -2,7 +2,7 @@
 
 import click
 
-from apsis.cli.connection import Connection
+from apsis.cli.connection import local_client
 from apsis.cli.ctl.home_option import home_option
 from apsis.cli.terminal import note
 from apsis.home import Home
@@ -14,7 +14,7 @@ from apsis.home import Home
 @home_option
 def command(home: Home, dry_run: bool, force: bool) -> int:
     """Read the job files again; a broken file is reported, and its last good version stays."""
-    answer = Connection(home=str(home.root)).client().reload(dry_run=dry_run, force=force)
+    answer = local_client(home).reload(dry_run=dry_run, force=force)
     for word in ("added", "changed", "removed"):
         for job_id in answer.get(word, []):
             click.echo(f"{'would be ' if dry_run else ''}{word}  {job_id}")

@@ -23,6 +23,8 @@ def set_port(home: Home, port: int) -> None:
     text = home.config.read_text()
     if text and not text.endswith("\n"):
         text += "\n"
+    if _means(home, text, port):
+        return
     changed = _with_port(text, port)
     if changed is None or not _means(home, changed, port):
         raise ConfigError(

@@ -17,7 +17,7 @@ from typing import Any, Final
 from apsis.home import Home
 from apsis.times import format_time, parse_time
 from apsis_bus.lock import read_lock
-from apsis_services.manager import installation, processes
+from apsis_services.manager import processes
 from apsis_services.manager.desk import Desk, Lines, refusal
 from apsis_services.manager.endings import live_runs, retire_zygotes, stop_runs
 from apsis_services.manager.fleet import MODULES, Action, Fleet, Goal
@@ -270,11 +270,12 @@ class Manager:
     def status(self) -> dict[str, Any]:
         """Return what `apsisctl status -o json` prints."""
         web = read_lock(self.home.lock("web"))
+        scheduler = read_lock(self.home.lock("scheduler"))
         return {
             "state": self.fleet.state,
             "home": str(self.home.root),
             "url": web.address if web else None,
-            "instance": installation.instance(self.home),
+            "instance": scheduler.facts.get("instance") if scheduler else None,
             "pid": os.getpid(),
             "services": [self._shown(member) for member in self.fleet.members.values()],
         }

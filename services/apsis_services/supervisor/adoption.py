@@ -22,6 +22,9 @@ from apsis_services.supervisor.usage import Usage
 from apsis_services.supervisor.zygote_log import say
 
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+#: how often, and after how many seconds each, a process that is just becoming a program is looked at again
+_LOOKS: Final = 50
+_LOOK_PAUSE: Final = 0.002
 _NEVER: Final = "the shim was killed before it had started the program"
 _UNKNOWN: Final = "exit status unknown: the shim was killed while it started the program"
 
@@ -175,26 +178,32 @@ def _program(taken: Taken, family: AdoptedFamily, strangers: Sequence[Stat]) -> 
     if state.result is not None:  # it could not be started, and `done` is missing
         journal.append(unstarted("", stamp_now())[1])
         return None
-    found, doubtful = _look_for(family, strangers)
+    found, doubtful = _look_for(family, claim, strangers)
     if found is None:
         journal.append(*unstarted(_UNKNOWN if doubtful else _NEVER, stamp_now()))
         return None
     return _late_start(journal, claim, family, found)
 
 
-def _look_for(family: AdoptedFamily, strangers: Sequence[Stat]) -> tuple[Stat | None, bool]:
-    """Return the program that carries the run's tag, and whether there are others that may be it."""
-    leaders = [stat for stat in strangers if stat.session == stat.pid]
-    tagged = []
-    doubtful = False
-    for stat in leaders:
-        told = family.tagged(stat) if stat.living else None
-        again = read_stat(stat.pid) if told is False else stat  # it may have ended while it was looked at
-        if told:
-            tagged.append(stat)
-        elif told is None or (again is not None and not again.living):
-            doubtful = True
-    return min(tagged, key=lambda stat: stat.ticks, default=None), doubtful
+def _look_for(family: AdoptedFamily, claim: Claim, strangers: Sequence[Stat]) -> tuple[Stat | None, bool]:
+    """Return the program that carries the run's tag, and whether there are others that may be it.
+
+    None of them is older than its shim, and each leads its session. One that is within its exec has no
+    environment for a moment, and is looked at again.
+    """
+    may_be = [stat for stat in strangers if stat.session == stat.pid and stat.ticks >= claim["ticks"]]
+    told: list[tuple[Stat, bool | None]] = []
+    for _ in range(_LOOKS):
+        told = [(stat, family.tagged(stat)) for stat in may_be if stat.living]
+        found = min((stat for stat, ours in told if ours), key=lambda stat: stat.ticks, default=None)
+        if found is not None:
+            return found, False
+        if all(ours is False for _, ours in told):
+            break
+        time.sleep(_LOOK_PAUSE)
+    now = [read_stat(stat.pid) for stat in may_be]  # who has ended while it was looked at could not say whose it is
+    dead = any(stat is not None and not stat.living for stat in now)
+    return None, dead or any(ours is None for _, ours in told)
 
 
 def _late_start(journal: JournalFile, claim: Claim, family: AdoptedFamily, found: Stat) -> Program:

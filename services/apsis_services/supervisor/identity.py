@@ -50,15 +50,9 @@ def boot_id() -> str:
 
 def parse_stat(data: bytes) -> Stat:
     """Return the facts in the text of `/proc/PID/stat`; the name in it may hold spaces and parentheses."""
-    fields = data[data.rindex(b")") + 2 :].split()
-    return Stat(
-        pid=int(data[: data.index(b" ")]),
-        state=fields[0].decode("ascii"),
-        ppid=int(fields[1]),
-        group=int(fields[2]),
-        session=int(fields[3]),
-        ticks=int(fields[19]),
-    )
+    fields = data[data.rindex(b")") + 2 :].split(b" ", 20)
+    pid = int(data[: data.index(b" ")])
+    return Stat(pid, fields[0].decode("ascii"), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
 
 
 def read_stat(pid: int) -> Stat | None:

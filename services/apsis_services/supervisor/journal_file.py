@@ -69,7 +69,7 @@ def take_claim(spool: str, journal: int, run_id: str, records: Iterable[Record])
         OSError: it could not be made (a full disk, say); nothing is claimed.
     """
     path = journal_path(spool, journal, run_id)
-    if os.path.lexists(path) or os.path.lexists(archive_path(spool, journal, run_id)):
+    if os.access(path, os.F_OK) or os.access(archive_path(spool, journal, run_id), os.F_OK):
         return None
     temporary = temporary_path(path, os.getpid())
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)

@@ -48,7 +48,10 @@ def signal_all(stats: Iterable[Stat], number: int) -> int:
 
 
 def is_tagged(pid: int, tag: frozenset[bytes]) -> bool | None:
-    """Whether all of `NAME=value` stand in a process's environment as it was at its exec; None: it may not be read."""
+    """Whether all of `NAME=value` stand in a process's environment as it was at its exec.
+
+    None: it cannot be told. It may not be read, or is empty, as it is for a moment within exec.
+    """
     try:
         fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
     except PermissionError:
@@ -63,4 +66,4 @@ def is_tagged(pid: int, tag: frozenset[bytes]) -> bool | None:
         return False
     finally:
         os.close(fd)
-    return tag <= frozenset(b"".join(parts).split(b"\0"))
+    return tag <= frozenset(b"".join(parts).split(b"\0")) if parts else None

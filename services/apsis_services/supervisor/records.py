@@ -16,6 +16,8 @@ VERSION: Final = 1
 
 Record = dict[str, Any]
 
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
 
 class StopFacts(TypedDict):
     """The stop policy: `signal` (number) first, KILL after `grace` seconds."""
@@ -125,7 +127,7 @@ class Revoked(TypedDict):
 
 def encode_record(record: Record) -> bytes:
     """Return a record as its line."""
-    text = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    text = _ENCODE(record).encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 

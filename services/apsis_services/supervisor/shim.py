@@ -6,7 +6,7 @@ that reaches every process of the machine must not take away the one that writes
 """
 
 # The zygote does not load pathlib.
-# ruff: noqa: PTH103
+# ruff: noqa: PTH102
 
 import os
 import resource
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from apsis_services.supervisor.identity import Identity, boot_id, start_ticks
+from apsis_services.supervisor.identity import Identity, start_ticks
 from apsis_services.supervisor.journal import read_whole
 from apsis_services.supervisor.journal_file import JournalFile, take_claim
 from apsis_services.supervisor.keeper import Keeper, Program
@@ -58,10 +58,12 @@ class OwnFamily:
 class Shim:
     """One run, from its claim to its end."""
 
-    def __init__(self, spool: str, request: StartRequest) -> None:
+    def __init__(self, spool: str, request: StartRequest, boot: str) -> None:
         self.spool = spool
+        self.boot = boot
         #: whatever else is in the environment, the program's descendants can be told by it
-        self.request = request._replace(env=request.env | {RUN: request.run_id})
+        request.env[RUN] = request.run_id
+        self.request = request
         self.directory = request.directory(spool)
 
     def claim(self) -> JournalFile | None:
@@ -73,7 +75,7 @@ class Shim:
         pid = os.getpid()
         ticks = start_ticks(pid)
         assert ticks is not None
-        self.facts = self.request.claim(Identity(pid, ticks), boot_id(), stamp_now())
+        self.facts = self.request.claim(Identity(pid, ticks), self.boot, stamp_now())
         return take_claim(self.spool, self.request.journal, self.request.run_id, [dict(self.facts)])
 
     def start(self, journal: JournalFile) -> Keeper | None:
@@ -98,7 +100,7 @@ class Shim:
                 "e": "started",
                 "pid": pid,
                 "ticks": start_ticks(pid),
-                "boot": self.facts["boot"],
+                "boot": self.boot,
                 "at": began_at,
                 "mono": began,
             }
@@ -113,11 +115,18 @@ class Shim:
             SpawnError: it cannot be done.
         """
         try:
-            os.makedirs(self.directory, mode=0o750, exist_ok=True)
+            _make_folder(self.directory)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             return [os.open(f"{self.directory}/{name}", flags, 0o640) for name in self.request.outputs]
         except OSError as error:
             raise SpawnError(f"the run's folder {self.directory!r} cannot be made: {error.strerror}") from None
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.mkdir(path, 0o750)
+    except FileExistsError:  # made by one who had an order for this run
+        return
 
 
 def collect(keeper: Keeper) -> None:
@@ -137,14 +146,14 @@ def collect(keeper: Keeper) -> None:
         keeper.child_reaped(Usage.of(os.wait4(found.si_pid, 0)[2]))
 
 
-def run_shim(spool: str, memory: int, answer: Callable[[dict[str, str]], None]) -> None:
+def run_shim(spool: str, boot: str, memory: int, answer: Callable[[dict[str, str]], None]) -> None:
     """Be the shim of the run whose request lies in a memory file, to the end; `answer` tells the asker of the claim."""
     set_name("apsis-shim")
     os.setsid()
     set_subreaper()
     data = read_whole(memory)
     os.close(memory)
-    shim = Shim(spool, StartRequest.decode(data))
+    shim = Shim(spool, StartRequest.decode(data), boot)
     del data
     try:
         journal = shim.claim()

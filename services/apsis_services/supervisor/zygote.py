@@ -20,7 +20,7 @@ import time
 import traceback
 from typing import Any, Final, NoReturn
 
-from apsis_services.supervisor.identity import Identity, start_ticks
+from apsis_services.supervisor.identity import Identity, boot_id, start_ticks
 from apsis_services.supervisor.journal import SUFFIX, parse_key
 from apsis_services.supervisor.linux import open_signalfd, read_signals, set_name, set_subreaper
 from apsis_services.supervisor.shim import run_shim
@@ -44,6 +44,7 @@ class Zygote:
     def __init__(self, options: Options, me: Identity, listener: socket.socket) -> None:
         self._options = options
         self._me = me
+        self._boot = boot_id()
         self._listener = listener
         self._connections: dict[int, socket.socket] = {}
         self._wards = Wards(options.spool, me)
@@ -154,7 +155,7 @@ class Zygote:
             answer(connection, {"id": number, "error": f"the system has no room for a process: {error.strerror}"})
             return
         if pid == 0:
-            _be_shim(self._options.spool, connection, number, memory)
+            _be_shim(self._options.spool, self._boot, connection, number, memory)
 
         def gone(how: str) -> None:
             if connection.fileno() >= 0:
@@ -179,7 +180,7 @@ def answer(connection: socket.socket, message: Message) -> None:
         say("WARNING", "answer_lost", f"an answer could not be delivered: {error.strerror}")
 
 
-def _be_shim(spool: str, connection: socket.socket, number: int, memory: int) -> NoReturn:
+def _be_shim(spool: str, boot: str, connection: socket.socket, number: int, memory: int) -> NoReturn:
     """Be a shim, in the child, until its run is done. Nothing of the zygote's is kept open, its lock least of all."""
     code = 1
     try:
@@ -192,7 +193,7 @@ def _be_shim(spool: str, connection: socket.socket, number: int, memory: int) ->
             answer(connection, {"id": number, **facts})
             connection.close()
 
-        run_shim(spool, memory, reply)
+        run_shim(spool, boot, memory, reply)
         code = 0
     except BaseException:  # noqa: BLE001 - the edge of a process: it is logged, and the zygote takes over
         say("ERROR", "shim_failed", "a shim failed: " + traceback.format_exc().replace("\n", " | "))

@@ -41,6 +41,11 @@ CASES = {
         "2:52",
         "YAML reads 10:30 without quotes as the number 630",
     ),
+    "an unquoted 10:30.5": (
+        HEAD + "schedule:\n  type: daily\n  tz: UTC\n  daytime: 10:30.5\n",
+        "5:12",
+        "'10:30.5' is no time of day",
+    ),
     "a bad duration": (
         HEAD + "schedule:\n  type: interval\n  interval: 1 fortnight\n",
         "4:13",

@@ -149,11 +149,17 @@ export class Connection {
     this.onClock(hello.now)
     this.status.hello = hello
     this.byeAfter = null
+    if (this.greetedSocket === this.socket) {
+      // another history, on the same connection: the server sends snapshots of all by itself
+      this.instance = hello.inst
+      return
+    }
+    this.greetedSocket = this.socket
     const { resume, begin } = greeting([...this.places.values()])
     // the server compares the instance, and answers with snapshots where ours is gone
     this.status.state = this.places.size > 0 ? 'resyncing' : 'live'
     if (resume.length > 0) {
-      const subs = resume.map(({ id, topic, seq }) => ({ id, seq, ...topic }))
+      const subs = resume.map(({ id, topic, seq, range }) => ({ id, seq, range, ...topic }))
       this.send({ t: 'resume', inst: this.instance, subs })
     }
     for (const { id, topic } of begin) this.send({ t: 'sub', id, ...topic })
@@ -162,6 +168,7 @@ export class Connection {
     this.settle()
   }
 
+  private greetedSocket: WebSocket | null = null
   /** the journal that our places belong to */
   private instance = ''
   /** subscriptions that have not answered since the last hello */
@@ -192,6 +199,7 @@ export class Connection {
     if (verdict === 'old') return
     if (verdict === 'resync') return this.begin(place)
     place.seq = update.seq
+    if (update.range) place.range = update.range
     this.listeners.get(update.id)?.update?.(update)
     this.settle(update.id)
   }
@@ -202,7 +210,7 @@ export class Connection {
   }
 
   private refused(refusal: Refusal): void {
-    if (refusal.id === undefined) return
+    if (refusal.id === null) return
     const listener = this.listeners.get(refusal.id)
     this.places.delete(refusal.id)
     this.listeners.delete(refusal.id)

@@ -64,7 +64,7 @@ export class RunsFeed {
 
   private take(update: Update): void {
     if (update.t === 'snap') {
-      this.window.value = fromSnap(update)
+      this.window.value = fromSnap(update, this.wish.order)
       this.loaded.value = true
       this.snaps.value += 1
     } else {

@@ -9,6 +9,8 @@ export interface WindowWish {
   after: number
 }
 
+export type WindowRange = [string | null, string | null]
+
 export type Topic =
   | { topic: 'runs'; q: string; window: WindowWish }
   | { topic: 'run'; run: string }
@@ -38,15 +40,20 @@ export interface Update {
   id: number
   seq: number
   from?: number
-  reset?: 'instance' | 'history'
+  /** why a snapshot came where a resume was asked for */
+  reset?: 'instance' | 'history' | 'window' | 'filter'
+  /** ends of the window of runs, to be handed back at a resume; null: nothing lies beyond */
+  range?: WindowRange
   total?: number
   exact?: boolean
+  /** matching runs earlier and later than the window, whatever its order */
   before?: number
   after?: number
   rows?: Run[] | Job[]
   gone?: string[]
   counts?: Counts
-  run?: Run
+  /** null: the run was withdrawn */
+  run?: Run | null
   log?: LogEntry[]
   errors?: JobFinding[]
   health?: Health
@@ -60,7 +67,8 @@ export interface Out {
 
 export interface Refusal {
   t: 'err'
-  id?: number
+  /** null: the frame that is refused could not be read */
+  id: number | null
   code: string
   msg: string
   hint?: string
@@ -82,7 +90,7 @@ export type Outgoing =
   | { t: 'window'; id: number; window: WindowWish }
   | { t: 'unsub'; id: number }
   | { t: 'ping'; n: number }
-  | { t: 'resume'; inst: string; subs: ({ id: number; seq: number } & Topic)[] }
+  | { t: 'resume'; inst: string; subs: ({ id: number; seq: number; range?: WindowRange } & Topic)[] }
 
 /** Read a frame; null is a frame of a kind that this page does not know, which it must pass over. */
 export function readFrame(text: string): Incoming | null {

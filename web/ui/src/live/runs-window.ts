@@ -3,8 +3,7 @@
 import type { Run } from '@/api/wire'
 import type { Counts, Update } from './frames'
 
-/** Never more rows than this, whatever the server sends. */
-export const MOST_ROWS = 600
+export type Order = 'asc' | 'desc'
 
 export interface RunsWindow {
   /** in the order of the list; frozen, a change makes a new array */
@@ -39,14 +38,16 @@ export function compare(a: Run, b: Run): number {
   return number(a) - number(b)
 }
 
-export function fromSnap(snap: Update): RunsWindow {
+/** How many runs lie before the first row and after the last: a frame speaks of earlier and later, whatever the order. */
+function beyond(frame: Update, order: Order, rows: number): Pick<RunsWindow, 'total' | 'before' | 'after'> {
+  const [before, after] = [frame.before ?? 0, frame.after ?? 0]
+  const total = frame.total ?? before + rows + after
+  return order === 'asc' ? { total, before, after } : { total, before: after, after: before }
+}
+
+export function fromSnap(snap: Update, order: Order): RunsWindow {
   const rows = (snap.rows ?? []) as Run[]
-  const before = snap.before ?? 0
-  const total = snap.total ?? rows.length
-  return {
-    rows, total, exact: snap.exact ?? true, before, after: snap.after ?? Math.max(0, total - before - rows.length),
-    counts: snap.counts ?? {},
-  }
+  return { rows, ...beyond(snap, order, rows.length), exact: snap.exact ?? true, counts: snap.counts ?? {} }
 }
 
 /** The index at which `run` stands, or would stand, in sorted rows. */
@@ -64,37 +65,14 @@ function place(rows: readonly Run[], run: Run, sign: number): number {
 /**
  * Return the window after a delta.
  *
- * A row beyond an end of the window that is not the end of the list is not taken in: there would be a
- * hole between it and its neighbour. It is counted instead, and comes with the window that is asked for next.
+ * The server sends only rows that belong into the window, and cuts it before it grows too large; so each
+ * row is put in its place, also where that is another one than before.
  */
-export function applyDelta(now: RunsWindow, delta: Update, order: 'asc' | 'desc'): RunsWindow {
+export function applyDelta(now: RunsWindow, delta: Update, order: Order): RunsWindow {
   const sign = order === 'asc' ? 1 : -1
   const changed = new Map(((delta.rows ?? []) as Run[]).map((run) => [run.run_id, run]))
   const gone = new Set(delta.gone ?? [])
   const rows = now.rows.filter((run) => !gone.has(run.run_id) && !changed.has(run.run_id))
-  let { before, after } = now
-  for (const run of changed.values()) {
-    if (gone.has(run.run_id)) continue
-    const index = place(rows, run, sign)
-    if (index === 0 && before > 0 && rows.length > 0) before += Number(!held(now, run))
-    else if (index === rows.length && after > 0 && rows.length > 0) after += Number(!held(now, run))
-    else rows.splice(index, 0, run)
-  }
-  const cut = trim(rows)
-  before = delta.before ?? before + cut
-  const total = delta.total ?? before + rows.length + after
-  // the server's total is the truth; what is not before and not held stands after
-  after = delta.after ?? Math.max(0, total - before - rows.length)
-  return { rows, total, exact: delta.exact ?? now.exact, before, after, counts: delta.counts ?? now.counts }
-}
-
-function held(now: RunsWindow, run: Run): boolean {
-  return now.rows.some((row) => row.run_id === run.run_id)
-}
-
-/** Drop rows from the start until few enough are left; return how many. */
-function trim(rows: Run[]): number {
-  const over = Math.max(0, rows.length - MOST_ROWS)
-  if (over > 0) rows.splice(0, over)
-  return over
+  for (const run of changed.values()) if (!gone.has(run.run_id)) rows.splice(place(rows, run, sign), 0, run)
+  return { rows, ...beyond(delta, order, rows.length), exact: delta.exact ?? now.exact, counts: delta.counts ?? now.counts }
 }

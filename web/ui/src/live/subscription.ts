@@ -1,12 +1,14 @@
 /** One subscription's place in the stream: what it has seen, and what a frame means to it. Pure. */
 
-import type { Topic, Update } from './frames'
+import type { Topic, Update, WindowRange } from './frames'
 
 export interface Place {
   id: number
   topic: Topic
   /** seq of the last frame taken in; null: no snapshot yet */
   seq: number | null
+  /** of runs: the ends of the window as last told, without which the server cannot know what we have */
+  range?: WindowRange
 }
 
 export type Verdict = 'snap' | 'apply' | 'old' | 'resync'
@@ -16,9 +18,9 @@ export function judge(place: Pick<Place, 'seq'>, update: Pick<Update, 't' | 'seq
   if (update.t === 'snap') return 'snap'
   // a delta that overtakes its snapshot belongs to an earlier subscription
   if (place.seq === null) return 'old'
-  if (update.seq <= place.seq) return 'old'
-  if (update.from === undefined || update.from !== place.seq) return 'resync'
-  return 'apply'
+  // the seq may stay the same: time alone, or a health check, is no event
+  if (update.from === place.seq) return 'apply'
+  return update.seq <= place.seq ? 'old' : 'resync'
 }
 
 /** What to send to a server that has just said hello: subscriptions with a place are resumed, the others begin. */
