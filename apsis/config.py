@@ -105,10 +105,13 @@ def load_config(home: Home) -> Config:
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot read {home.config}: {error.strerror}") from error
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        document = yaml.load(text, Loader=loader)  # noqa: S506
+        node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{home.config} is not YAML: {' '.join(str(error).split())}") from error
+    _refuse_twice(node, home)
     return build_config(home, {} if document is None else document)
 
 
@@ -131,6 +134,21 @@ def build_config(home: Home, document: Any) -> Config:
         database=home.root / Path(file.database).expanduser(),
         **{name: getattr(file, name) for name in Settings.__struct_fields__},
     )
+
+
+def _refuse_twice(node: Any, home: Home) -> None:
+    """Refuse a key that stands twice in one mapping: YAML takes the last in silence, and half a section is lost."""
+    seen = set()
+    for key, value in node.value if getattr(node, "id", "") == "mapping" else ():
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            raise ConfigError(
+                f"{home.config}:{line}: the key {key.value} stands there a second time",
+                hint="put what belongs together under one",
+                loc=key.value,
+            )
+        seen.add(key.value)
+        _refuse_twice(value, home)
 
 
 def _refuse_values(file: File, home: Home) -> None:
