@@ -8,7 +8,7 @@ from apsis.definitions.fields import Fields
 from apsis.definitions.forms import mapping_of, name, text
 
 if TYPE_CHECKING:
-    from apsis.conditions.condition import Binding
+    from apsis.conditions.binding import Binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

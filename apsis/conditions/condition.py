@@ -2,28 +2,12 @@
 
 from typing import Any, Protocol
 
+from apsis.conditions.binding import Binding
 from apsis.conditions.dependency import Dependency
 from apsis.conditions.max_running import MaxRunning
 
 #: what a run waits for
 Condition = Dependency | MaxRunning
-
-
-class Binding(Protocol):
-    """The run that a condition or an action is bound for."""
-
-    @property
-    def job_id(self) -> str:
-        """The job of the run."""
-        ...
-
-    def expand(self, value: str, key: str) -> str:
-        """Return a text with its templates expanded; raises BindError that names `key`."""
-        ...
-
-    def target_args(self, job_id: str, given: dict[str, str], key: str) -> dict[str, str]:
-        """Return the args of a run of another job: those given, and for its other params the run's own."""
-        ...
 
 
 class ConditionSpec(Protocol):

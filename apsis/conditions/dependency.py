@@ -1,14 +1,12 @@
 """The condition that a run of another job has ended as it should."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from apsis.conditions.binding import Binding
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import boolean, mapping_of, name, states, text
 from apsis.runs.states import State
-
-if TYPE_CHECKING:
-    from apsis.conditions.condition import Binding
 
 _STATES = states(tuple(State))
 
@@ -67,7 +65,7 @@ class DependencySpec:
             exist=fields.optional("exist", _exist, None),
         )
 
-    def bind(self, binding: "Binding", key: str) -> Dependency:
+    def bind(self, binding: Binding, key: str) -> Dependency:
         """Return the condition for one run."""
         args = {name: binding.expand(value, f"{key}.args.{name}") for name, value in self.args.items()}
         full = binding.target_args(self.job_id, args, key)

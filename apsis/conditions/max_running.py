@@ -1,14 +1,12 @@
 """The condition that not too many runs are on at once."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from apsis.conditions.binding import Binding
 from apsis.definitions.fields import Fields, FormError
 from apsis.definitions.forms import boolean, integer, mapping_of, name, text
 from apsis.programs.templated import bound, templated
-
-if TYPE_CHECKING:
-    from apsis.conditions.condition import Binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,7 @@ class MaxRunningSpec:
             any_args=fields.optional("all", boolean, False),
         )
 
-    def bind(self, binding: "Binding", key: str) -> MaxRunning:
+    def bind(self, binding: Binding, key: str) -> MaxRunning:
         """Return the condition for one run."""
         count = bound(_positive, binding.expand(self.count, f"{key}.count"), f"{key}.count")
         job_id = self.job_id or binding.job_id

@@ -1,16 +1,13 @@
 """The program type `program`: a list of words, started without a shell."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import list_of, text
 from apsis.programs.options import Options
 from apsis.programs.process import ProcessProgram
-from apsis.programs.templated import BindError
-
-if TYPE_CHECKING:
-    from apsis.programs.program import Expand
+from apsis.programs.templated import BindError, Expand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +24,7 @@ class ArgvSpec:
         """Take the keys of a `program`."""
         return cls(argv=tuple(fields.required("argv", argv_words) or ()), options=Options.read(fields))
 
-    def bind(self, expand: "Expand") -> ProcessProgram:
+    def bind(self, expand: Expand) -> ProcessProgram:
         """Return the program for one run; raises BindError."""
         argv = tuple(expand(word, f"program.argv[{index}]") for index, word in enumerate(self.argv))
         for index, word in enumerate(argv):

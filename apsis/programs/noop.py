@@ -1,13 +1,10 @@
 """The program that does nothing for a while: carried out by the scheduler itself, with no process."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from apsis.definitions.fields import Fields, shown
-from apsis.programs.templated import duration_text, seconds
-
-if TYPE_CHECKING:
-    from apsis.programs.program import Expand
+from apsis.programs.templated import Expand, duration_text, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +40,7 @@ class NoOpSpec:
             fields.refuse("success", f"expected true (success), false (failure) or null (error), got {shown(success)}")
         return cls(duration=duration, success=success)
 
-    def bind(self, expand: "Expand") -> NoOp:
+    def bind(self, expand: Expand) -> NoOp:
         """Return the program for one run."""
         return NoOp(
             duration=seconds(expand(self.duration, "program.duration"), "program.duration"), success=self.success

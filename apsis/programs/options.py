@@ -1,15 +1,13 @@
 """The keys that all programs which run as a process have."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import count, integer, list_of, mapping_of, name, one_of, one_or_list, text
 from apsis.messages.dispatch import StopPolicy, TimeoutPolicy
+from apsis.programs.templated import Expand
 from apsis.programs.timeouts import StopSpec, TimeoutSpec, read_stop, read_timeout
-
-if TYPE_CHECKING:
-    from apsis.programs.program import Expand
 
 _LIMITS: Final = ("cpu", "memory", "open_files", "processes", "file_size")
 _CGROUP: Final = ("memory_max", "cpu_max", "pids_max")
@@ -63,7 +61,7 @@ class Options:
         _read_not_applied(fields)
         return options
 
-    def bind(self, expand: "Expand") -> BoundOptions:
+    def bind(self, expand: Expand) -> BoundOptions:
         """Return the keys for one run; raises BindError."""
         return BoundOptions(
             host=_expanded(self.host, "program.host", expand),
@@ -101,7 +99,7 @@ class Options:
         return {**shown, "leftovers": self.leftovers}
 
 
-def _expanded(value: str | None, key: str, expand: "Expand") -> str | None:
+def _expanded(value: str | None, key: str, expand: Expand) -> str | None:
     return None if value is None else expand(value, key)
 
 

@@ -1,13 +1,11 @@
 """Programs as written (with templates) and as bound for one run (plain)."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from apsis.programs.noop import NoOp
 from apsis.programs.process import ProcessProgram
+from apsis.programs.templated import Expand
 
-#: takes a text with templates and the name of its key, and returns it expanded; raises BindError
-Expand = Callable[[str, str], str]
 #: what a run carries out
 Program = ProcessProgram | NoOp
 

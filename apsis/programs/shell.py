@@ -1,16 +1,13 @@
 """The program type `shell`: a command for `/bin/bash -c`, or for another shell."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import boolean, name
 from apsis.programs.options import Options
 from apsis.programs.process import ProcessProgram
-from apsis.programs.templated import BindError
-
-if TYPE_CHECKING:
-    from apsis.programs.program import Expand
+from apsis.programs.templated import BindError, Expand
 
 DEFAULT_SHELL: Final = "/bin/bash"
 
@@ -36,7 +33,7 @@ class ShellSpec:
             options=Options.read(fields),
         )
 
-    def bind(self, expand: "Expand") -> ProcessProgram:
+    def bind(self, expand: Expand) -> ProcessProgram:
         """Return the program for one run; raises BindError."""
         command = expand(self.command, "program.command")
         if "\0" in command:

@@ -9,6 +9,8 @@ from apsis.programs.signals import parse_signal
 from apsis.times.durations import parse_duration
 
 T = TypeVar("T")
+#: takes a text with templates and the name of its key, and returns it expanded; raises BindError
+Expand = Callable[[str, str], str]
 
 
 class BindError(ApsisError):

@@ -1,15 +1,12 @@
 """`timeout` and `stop` as a job file has them, their durations and signals possibly templates."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apsis.definitions.fields import Fields
 from apsis.messages.dispatch import StopPolicy, TimeoutPolicy
-from apsis.programs.templated import BindError, duration_text, has_template, seconds, signal_number, signal_text
+from apsis.programs.templated import BindError, Expand, duration_text, has_template, seconds, signal_number, signal_text
 from apsis.times.durations import parse_duration
-
-if TYPE_CHECKING:
-    from apsis.programs.program import Expand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +16,7 @@ class TimeoutSpec:
     duration: str
     signal: str = "SIGTERM"
 
-    def bind(self, expand: "Expand", key: str) -> TimeoutPolicy:
+    def bind(self, expand: Expand, key: str) -> TimeoutPolicy:
         """Return the timeout of one run; raises BindError."""
         duration = seconds(expand(self.duration, f"{key}.duration"), f"{key}.duration")
         if duration <= 0:
@@ -40,7 +37,7 @@ class StopSpec:
     signal: str = "SIGTERM"
     grace_period: str = "60"
 
-    def bind(self, expand: "Expand", key: str) -> StopPolicy:
+    def bind(self, expand: Expand, key: str) -> StopPolicy:
         """Return the stop ladder of one run; raises BindError."""
         return StopPolicy(
             signal=signal_number(expand(self.signal, f"{key}.signal"), f"{key}.signal"),

@@ -88,6 +88,7 @@ def wait_until_ready(
             if broken is not None:
                 if manager is not None:
                     ask(home, {"do": "stop"}, timeout=30)
+                    manager.wait()
                 raise _cannot_start(home, broken, stopped=manager is not None)
         time.sleep(_POLL)
     raise Unavailable(f"not all services are ready after {timeout:g} s", hint=f"see: {command_for(home, 'status')}")

@@ -18,3 +18,11 @@ export function remember(name: string, value: string): void {
     console.debug('nothing can be remembered', error)
   }
 }
+
+export function drop(name: string): void {
+  try {
+    localStorage.removeItem(PREFIX + name)
+  } catch (error) {
+    console.debug('nothing to forget', error)
+  }
+}

@@ -71,9 +71,10 @@ export function clockTime(time: number, zone: string): string {
 
 const pad = (value: number) => String(value).padStart(2, '0')
 
-/** A stopwatch: `0.4 s`, `12 s`, `2:06`, `1:02:03`, `3 d 04:12`; `seconds` may be fractional. */
+/** A stopwatch: `40 ms`, `0.4 s`, `12 s`, `2:06`, `1:02:03`, `3 d 04:12`; `seconds` may be fractional. */
 export function elapsed(seconds: number): string {
   if (seconds < 0) return '0 s'
+  if (seconds > 0 && seconds < 0.1) return `${Math.max(1, Math.round(seconds * 1000))} ms`
   if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`
   const whole = Math.floor(seconds)
   if (whole < 60) return `${whole} s`
