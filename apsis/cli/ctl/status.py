@@ -7,10 +7,8 @@ from typing import Any, Final
 import click
 
 from apsis import __version__
-from apsis.cli.connection import local_client
 from apsis.cli.ctl.home_option import command_for, home_option
 from apsis.cli.terminal import paint
-from apsis.errors import ApsisError
 from apsis.home import Home
 from apsis.manager_socket import ManagerAway, holder, status
 from apsis.times import parse_time
@@ -32,20 +30,10 @@ def command(home: Home, output: str) -> int:
     except ManagerAway:
         now = without_manager(home)
     if output == "json":
-        now["instance"] = now["instance"] or _instance(home)
         click.echo(json.dumps(now, indent=2))
     else:
         _print(home, now)
     return _EXIT.get(now["state"], 1)
-
-
-def _instance(home: Home) -> str | None:
-    """Return the number of the database, of which only the server knows; None while it does not answer."""
-    try:
-        instance = local_client(home, timeout=2.0).version()["instance"]
-    except ApsisError:
-        return None
-    return None if instance is None else str(instance)
 
 
 def without_manager(home: Home) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Opening the database: its pragmas, its schema, its views. What it refuses, it refuses with one clear line."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from peewee import DatabaseError, SqliteDatabase
 
 from apsis.errors import ApsisError
@@ -40,7 +43,7 @@ def open_database(path: Path) -> SqliteDatabase:
     Raises:
         DatabaseRefused: it is of a newer schema, is no database of ours, or cannot be opened.
     """
-    try:
+    with refusing(path):
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         database = SqliteDatabase(
             str(path),
@@ -61,13 +64,22 @@ def open_database(path: Path) -> SqliteDatabase:
         sql = raw(database)
         _check(sql, path)
         _migrate(database, sql)
-    except (DatabaseError, sqlite3.Error) as error:
-        raise DatabaseRefused(
-            f"{path} cannot be used as the database: {error}", hint="look at the disk, or restore a backup"
-        ) from error
+    return database
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turn what a damaged file or a full disk raises into one sentence; for all that a start reads and writes.
+
+    Raises:
+        DatabaseRefused: the database cannot be used as it is.
+    """
+    try:
+        yield
+    except (DatabaseError, sqlite3.Error, msgspec.MsgspecError) as error:
+        raise DatabaseRefused(f"{path} cannot be used as the database: {error}", hint=_hint(error)) from error
     except OSError as error:
         raise DatabaseRefused(f"{path} cannot be used as the database: {error.strerror}") from error
-    return database
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

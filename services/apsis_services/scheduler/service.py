@@ -70,6 +70,7 @@ class Scheduler(Service):
         stored = self._tables.begin_term()
         self._core = Core(stored, self._tables, _settings(config), self._loading.parse)
         self._journal, self._term = stored.journal, stored.term
+        self.facts["instance"] = f"{stored.journal:016x}"
         self._floor = self._tables.floor()
         self._outbox = Outbox(stored.journal, stored.term)
         for host in stored.hosts:

@@ -189,6 +189,7 @@ class Keeper:
                     return until
                 case SignalGroup(number, _):
                     self._signal_group(number)
+                    self._signal_group(signal.SIGCONT)  # a stopped program would never see it
                 case TermRest():
                     self.family.signal(signal.SIGTERM)
                 case KillAll():
@@ -207,8 +208,6 @@ class Keeper:
         assert not self.ended
         try:
             os.killpg(self.program.pid, number)
-            if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-                os.killpg(self.program.pid, signal.SIGCONT)  # a stopped program would never see it
         except ProcessLookupError:
             return
         except PermissionError:

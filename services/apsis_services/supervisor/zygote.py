@@ -69,7 +69,8 @@ class Zygote:
                 return f"nothing to do for {self._options.idle:g} s"
             if not self._wards and not self._connections:
                 until = idle_until if until is None else min(until, idle_until)
-            timeout = None if until is None else max(0, int((until - now) * 1000) + 1)
+            # poll() takes 24 days at most; an hour is as good as for ever, since the loop goes round
+            timeout = None if until is None else max(0, int(min(until - now, 3600.0) * 1000) + 1)
             for fd, _ in self._poll.poll(timeout):
                 self._serve(fd)
 
