@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from apsis_services.supervisor.identity import signal_verified, start_ticks
 from apsis_services.supervisor.journal import JournalState, journal_path, read_journal, run_directory
 from apsis_services.supervisor.orders import SignalOrder, StopOrder, notify, write_signal, write_stop
 from apsis_services.supervisor.processes import is_tagged, live_stats
@@ -139,8 +140,14 @@ class Host:
 
     def close(self) -> None:
         """End everything that was started here, and see that nothing stays."""
-        for pid in self.tagged():
-            os.kill(pid, signal.SIGKILL)
+
+        def nobody_left() -> bool:
+            left = self.tagged()
+            for pid in left:
+                signal_verified(pid, start_ticks(pid) or 0, signal.SIGKILL)
+            return not left
+
+        wait_for(nobody_left, "all programs are ended")
         for generation in living_generations(str(self.run_dir)):
             self.go(self._retire(generation))
 
@@ -152,7 +159,7 @@ class Host:
         self.go(ended())
         for client in self.clients:
             self.go(client.close())
-        assert self.tagged() == []
+        wait_for(nobody_left, "all programs are ended")
         self._runner.close()
 
     async def _retire(self, generation: int) -> None:
@@ -170,5 +177,7 @@ def host() -> Iterator[Host]:
     try:
         yield host
     finally:
-        host.close()
-        shutil.rmtree(root)
+        try:
+            host.close()
+        finally:
+            shutil.rmtree(root)
