@@ -42,7 +42,7 @@ RANKS = [
 #: the words that every part of the ground may use: the states and the form of a run
 GROUND_WORDS = {"apsis.runs.states", "apsis.runs.run"}
 #: what lives as long as a run does must start from the standard library alone, with all that it imports
-OUTLIVES_US = "apsis_services.supervisor.zygote"
+OUTLIVES_US = "apsis_services.supervisor.zygote.zygote"
 
 
 def modules(place: str) -> list[Path]:

@@ -83,7 +83,7 @@ BAD_FILES = {
 
 @pytest.fixture(scope="module")
 def home_of_all() -> Iterator[Installation]:
-    jobs = {job_id: ECHO for job_id in HOSTILE_IDS}
+    jobs = dict.fromkeys(HOSTILE_IDS, ECHO)
     jobs["good"] = ECHO
     jobs["two"] = 'params: [date, region]\nprogram: {type: program, argv: [/bin/echo, "{{ date }}{{ region }}"]}\n'
     jobs["long"] = "program: {type: program, argv: [sleep, '60']}\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from apsis.home import Home
-from apsis_services.supervisor.journal import JournalState, parse_key, read_journal, run_directory
-from apsis_services.supervisor.orders import StopOrder, notify, write_stop
-from apsis_services.supervisor.zygote_files import living_generations, near_path, socket_name
+from apsis_services.supervisor.zygote.files import living_generations, near_path, socket_name
+from apsis_services.supervisor.zygote.journal import JournalState, parse_key, read_journal, run_directory
+from apsis_services.supervisor.zygote.orders import StopOrder, notify, write_stop
 
 _BY: Final = "apsisctl stop --kill-runs"
 _TERM: Final = 15

@@ -12,7 +12,7 @@ from typing import Final
 
 from apsis.home import Home
 from apsis_bus.lock import LockInfo, read_lock
-from apsis_services.supervisor.identity import boot_id, open_verified, send_signal
+from apsis_services.supervisor.zygote.identity import boot_id, open_verified, send_signal
 
 #: a log larger than this is put aside when its service starts; one old log is kept
 LOG_MAX: Final = 10 * 1024 * 1024

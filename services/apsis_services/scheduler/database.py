@@ -82,6 +82,14 @@ def refusing(path: Path) -> Iterator[None]:
         raise DatabaseRefused(f"{path} cannot be used as the database: {error.strerror}") from error
 
 
+def _hint(error: Exception) -> str:
+    if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == sqlite3.SQLITE_FULL or "is full" in str(error):
+        return "make room, then start again; nothing is lost"
+    if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == sqlite3.SQLITE_READONLY or "readonly" in str(error):
+        return "make the file and its folder writable for the user who runs Apsis"
+    return "look at the disk, or restore a backup"
+
+
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open another connection, which can only read."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)

@@ -14,7 +14,7 @@ from apsis.runs.core.rows import CommandRow, CursorRow, Facts, HostRow, RunRow, 
 from apsis.runs.run import LogEntry, Run
 from apsis.runs.states import State
 from apsis_services.scheduler import statements as s
-from apsis_services.scheduler.database import open_database, raw
+from apsis_services.scheduler.database import open_database, raw, refusing
 from apsis_services.scheduler.models import Meta
 
 _RUN: Final = "SELECT num, args_key, doc, facts, log FROM run WHERE num = ?"
@@ -54,7 +54,15 @@ class Tables:
         self._database.close()
 
     def begin_term(self) -> Stored:
-        """Count one more start of the scheduler, and return everything that it starts from."""
+        """Count one more start of the scheduler, and return everything that it starts from.
+
+        Raises:
+            DatabaseRefused: the file is damaged, or cannot be written.
+        """
+        with refusing(self.path):
+            return self._begin_term()
+
+    def _begin_term(self) -> Stored:
         meta = {row.key: row.value for row in Meta.select()}
         stored = Stored(journal=int(meta["journal"]), term=int(meta["term"]) + 1, last_run=int(meta["last_run"]))
         self._sql.execute(s.PUT_META, ("term", str(stored.term)))
@@ -160,14 +168,20 @@ class Tables:
         """Delete what is past its time, at most `limit` rows of each kind; return how many."""
         week = now - 7 * 86_400_000_000
         head = self._sql.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
-        self._sql.execute("BEGIN IMMEDIATE")
         deleted = 0
-        for statement, values in (
-            (_PRUNE_EVENTS, (week, head - EVENTS_AT_MOST, head, limit)),
-            (_PRUNE_REQUESTS, (week, limit)),
-        ):
-            deleted += self._sql.execute(statement, values).rowcount
-        self._sql.execute("COMMIT")
+        self._sql.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, values in (
+                (_PRUNE_EVENTS, (week, head - EVENTS_AT_MOST, head, limit)),
+                (_PRUNE_REQUESTS, (week, limit)),
+            ):
+                deleted += self._sql.execute(statement, values).rowcount
+            self._sql.execute("COMMIT")
+        except BaseException:
+            # a full disk: left open, it would have every later commit refused
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+            raise
         return deleted
 
     def floor(self) -> int:

@@ -24,9 +24,9 @@ from apsis_services.supervisor import protocol as p
 from apsis_services.supervisor.deeds import TABLE, Do, RunCommand
 from apsis_services.supervisor.entries import Order, Run
 from apsis_services.supervisor.facts import ENDED, IN_FLIGHT, Facts, Key, Phase
-from apsis_services.supervisor.journal import RUN_ID
 from apsis_services.supervisor.outbox import BATCH, FIRST_DELAY, LAST_DELAY, Ledger, Outbox
 from apsis_services.supervisor.tidings import Told, claim_of, differs, held, report_of
+from apsis_services.supervisor.zygote.journal import RUN_ID
 
 #: times that a start is handed to the zygote before the run is ended with the zygote's reason
 START_ATTEMPTS: Final = 5

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from apsis.messages.live import LiveHost
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.identity import Identity
 from apsis_services.supervisor.roots import Root
-from apsis_services.supervisor.stamps import stamp_now
 from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.zygote.identity import Identity
+from apsis_services.supervisor.zygote.stamps import stamp_now
 
 if TYPE_CHECKING:
     from apsis_services.supervisor.samples import Sampler

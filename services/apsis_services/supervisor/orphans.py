@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from apsis_services.supervisor.identity import Identity, read_stat
+from apsis_services.supervisor.zygote.identity import Identity, read_stat
 
 #: the kernel gives at most this much of an environment that was set at the start of a program
 _ENVIRONMENT: Final = 1 << 20

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.identity import Identity
+from apsis_services.supervisor.zygote.identity import Identity
 
 
 @dataclass(frozen=True, slots=True)

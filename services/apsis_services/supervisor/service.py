@@ -25,21 +25,21 @@ from apsis_services.supervisor import protocol as p
 from apsis_services.supervisor.core import Core
 from apsis_services.supervisor.facts import Facts, Key, Phase
 from apsis_services.supervisor.figures import Figures
-from apsis_services.supervisor.identity import boot_id
-from apsis_services.supervisor.journal import JournalState, read_journal
 from apsis_services.supervisor.limits import open_many_files
 from apsis_services.supervisor.outputs import Pump
 from apsis_services.supervisor.remover import Remover
 from apsis_services.supervisor.reports import Floors, ReportsLog, take_epoch
 from apsis_services.supervisor.spool import Spool
 from apsis_services.supervisor.spoolfile import can_punch
-from apsis_services.supervisor.stamps import stamp_now
 from apsis_services.supervisor.starter import Starter
 from apsis_services.supervisor.stopper import Stopper
 from apsis_services.supervisor.tidings import Told
 from apsis_services.supervisor.verdicts import facts_of, streams_of
 from apsis_services.supervisor.watch import Watch
-from apsis_services.supervisor.zygote_client import ZygoteClient, ZygoteError
+from apsis_services.supervisor.zygote.client import ZygoteClient, ZygoteError
+from apsis_services.supervisor.zygote.identity import boot_id
+from apsis_services.supervisor.zygote.journal import JournalState, read_journal
+from apsis_services.supervisor.zygote.stamps import stamp_now
 
 SCHEDULER: Final = "scheduler"
 STORE: Final = "store"

@@ -8,9 +8,9 @@ from typing import Final
 
 from apsis.errors import ConfigError
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.journal import parse_key
-from apsis_services.supervisor.journal_file import revoke
-from apsis_services.supervisor.stamps import stamp_now
+from apsis_services.supervisor.zygote.journal import parse_key
+from apsis_services.supervisor.zygote.journal_file import revoke
+from apsis_services.supervisor.zygote.stamps import stamp_now
 
 #: seconds for which archived journals are kept: a command that is older cannot come any more
 KEEP: Final = 30 * 86_400.0

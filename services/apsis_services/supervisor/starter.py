@@ -12,11 +12,11 @@ from typing import Final, Protocol
 from apsis.messages.dispatch import Start
 from apsis_services.supervisor.environment import TooLarge, check_sizes, child_environment, user_entry
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.identity import Identity, read_stat
-from apsis_services.supervisor.records import StopFacts, TimeoutFacts
-from apsis_services.supervisor.request import StartRequest, settle
-from apsis_services.supervisor.stamps import stamp_now
-from apsis_services.supervisor.zygote_client import ZygoteClient, ZygoteError
+from apsis_services.supervisor.zygote.client import ZygoteClient, ZygoteError
+from apsis_services.supervisor.zygote.identity import Identity, read_stat
+from apsis_services.supervisor.zygote.records import StopFacts, TimeoutFacts
+from apsis_services.supervisor.zygote.request import StartRequest, settle
+from apsis_services.supervisor.zygote.stamps import stamp_now
 
 #: seconds for which a user's entry is taken as it was
 _REMEMBER: Final = 60

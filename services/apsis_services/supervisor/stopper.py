@@ -10,18 +10,18 @@ from typing import Final
 
 from apsis.messages.dispatch import Signal, Stop
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.identity import Identity, Stat, read_stat, signal_verified
-from apsis_services.supervisor.journal import JournalState
-from apsis_services.supervisor.journal_file import take_over
-from apsis_services.supervisor.ladder import KILL_SECONDS, LEFTOVER_GRACE
-from apsis_services.supervisor.orders import SignalOrder, StopOrder, notify, write_signal, write_stop
 from apsis_services.supervisor.orphans import find_tagged
-from apsis_services.supervisor.processes import descendants, live_stats, signal_all
-from apsis_services.supervisor.records import Record
 from apsis_services.supervisor.spoolfile import SpoolFolder
-from apsis_services.supervisor.stamps import stamp_now
 from apsis_services.supervisor.verdicts import streams_of
 from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.zygote.identity import Identity, Stat, read_stat, signal_verified
+from apsis_services.supervisor.zygote.journal import JournalState
+from apsis_services.supervisor.zygote.journal_file import take_over
+from apsis_services.supervisor.zygote.ladder import KILL_SECONDS, LEFTOVER_GRACE
+from apsis_services.supervisor.zygote.orders import SignalOrder, StopOrder, notify, write_signal, write_stop
+from apsis_services.supervisor.zygote.processes import descendants, live_stats, signal_all
+from apsis_services.supervisor.zygote.records import Record
+from apsis_services.supervisor.zygote.stamps import stamp_now
 
 #: seconds in which a holder takes an order before it is bypassed
 TAKE: Final = 2.0

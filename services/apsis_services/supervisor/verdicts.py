@@ -9,7 +9,7 @@ import msgspec
 
 from apsis.runs.run import Exit, Usage
 from apsis_services.supervisor.facts import Ending, Facts, Phase
-from apsis_services.supervisor.journal import JournalState
+from apsis_services.supervisor.zygote.journal import JournalState
 
 #: seconds that a zygote has to adopt a run whose shim has died, before it is looked into
 ADOPTION: Final = 3.0

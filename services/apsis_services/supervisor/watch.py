@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.identity import Identity, open_verified
 from apsis_services.supervisor.inotify import (
     IN_CLOSE_WRITE,
     IN_CREATE,
@@ -24,10 +23,11 @@ from apsis_services.supervisor.inotify import (
     Change,
     Inotify,
 )
-from apsis_services.supervisor.journal import JournalState, parse_key, read_journal, read_whole, state_of
 from apsis_services.supervisor.orphans import find_tagged
-from apsis_services.supervisor.records import parse_records
 from apsis_services.supervisor.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS, Situation, Verdict
+from apsis_services.supervisor.zygote.identity import Identity, open_verified
+from apsis_services.supervisor.zygote.journal import JournalState, parse_key, read_journal, read_whole, state_of
+from apsis_services.supervisor.zygote.records import parse_records
 
 #: seconds between two looks at every run that has not settled
 SWEEP: Final = 10.0

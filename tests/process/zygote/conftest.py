@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from apsis_services.supervisor.identity import signal_verified, start_ticks
-from apsis_services.supervisor.journal import JournalState, journal_path, read_journal, run_directory
-from apsis_services.supervisor.orders import SignalOrder, StopOrder, notify, write_signal, write_stop
-from apsis_services.supervisor.processes import is_tagged, live_stats
-from apsis_services.supervisor.request import StartRequest
-from apsis_services.supervisor.zygote_client import ZygoteClient
-from apsis_services.supervisor.zygote_files import living_generations
+from apsis_services.supervisor.zygote.client import ZygoteClient
+from apsis_services.supervisor.zygote.files import living_generations
+from apsis_services.supervisor.zygote.identity import signal_verified, start_ticks
+from apsis_services.supervisor.zygote.journal import JournalState, journal_path, read_journal, run_directory
+from apsis_services.supervisor.zygote.orders import SignalOrder, StopOrder, notify, write_signal, write_stop
+from apsis_services.supervisor.zygote.processes import is_tagged, live_stats
+from apsis_services.supervisor.zygote.request import StartRequest
 
 DEADLINE = 20.0
 

@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from apsis_services.supervisor.identity import Identity
-from apsis_services.supervisor.journal import journal_path, read_journal
-from apsis_services.supervisor.journal_file import revoke
-from apsis_services.supervisor.processes import all_stats
-from apsis_services.supervisor.request import settle
-from apsis_services.supervisor.zygote_client import ZygoteClient, ZygoteError
-from apsis_services.supervisor.zygote_files import is_alive
+from apsis_services.supervisor.zygote.client import ZygoteClient, ZygoteError
+from apsis_services.supervisor.zygote.files import is_alive
+from apsis_services.supervisor.zygote.identity import Identity
+from apsis_services.supervisor.zygote.journal import journal_path, read_journal
+from apsis_services.supervisor.zygote.journal_file import revoke
+from apsis_services.supervisor.zygote.processes import all_stats
+from apsis_services.supervisor.zygote.request import settle
 
 
 def kill(pid: int) -> None:
@@ -31,8 +31,8 @@ def adopted(host, run_id: str):
 
 
 def test_the_status_of_a_program_whose_shim_was_killed_is_recorded(host):
-    host.start("r1", "sh", "-c", "echo up; read line < fifo; exit 7", cwd=str(host.root))
     os.mkfifo(host.root / "fifo")
+    host.start("r1", "sh", "-c", "echo up; read line < fifo; exit 7", cwd=str(host.root))
     host.printed("r1")
     kill_shim(host, "r1")
     state = adopted(host, "r1")
@@ -125,8 +125,8 @@ def test_shims_killed_at_any_moment_lose_no_status_and_invent_none(host):
 
 
 def test_shims_go_on_and_finish_when_their_zygote_is_killed(host):
-    host.start("r1", "sh", "-c", "echo up; read line < fifo; exit 7", cwd=str(host.root))
     os.mkfifo(host.root / "fifo")
+    host.start("r1", "sh", "-c", "echo up; read line < fifo; exit 7", cwd=str(host.root))
     host.printed("r1")
     zygote = host.zygote()
     kill(zygote)
@@ -229,8 +229,8 @@ def test_nothing_is_claimed_where_the_journal_cannot_be_made(host):
 
 
 def test_a_retired_zygote_starts_nothing_and_ends_with_its_last_run(host):
-    host.start("r1", "sh", "-c", "echo up; read line < fifo; exit 7", cwd=str(host.root))
     os.mkfifo(host.root / "fifo")
+    host.start("r1", "sh", "-c", "echo up; read line < fifo; exit 7", cwd=str(host.root))
     host.printed("r1")
     first = host.zygote()
     os.kill(first, signal.SIGTERM)
@@ -287,7 +287,7 @@ def test_a_zygote_of_another_version_is_retired_and_the_next_generation_is_used(
 
 
 def test_a_zygote_that_is_silent_is_given_up(host, monkeypatch):
-    import apsis_services.supervisor.zygote_client as module
+    import apsis_services.supervisor.zygote.client as module
 
     monkeypatch.setattr(module, "SILENCE_SECONDS", 0.5)
     pid = host.zygote()
@@ -303,7 +303,7 @@ def test_a_zygote_that_is_silent_is_given_up(host, monkeypatch):
 def test_a_zygote_outlives_the_process_that_started_it(host):
     script = (
         "import asyncio, sys\nfrom pathlib import Path\n"
-        "from apsis_services.supervisor.zygote_client import ZygoteClient\n"
+        "from apsis_services.supervisor.zygote.client import ZygoteClient\n"
         "async def main():\n"
         f"    client = ZygoteClient(Path({str(host.spool)!r}), Path({str(host.run_dir)!r}), 1)\n"
         "    await client.ensure()\n"

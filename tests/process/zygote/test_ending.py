@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from apsis_services.supervisor.identity import read_stat
-from apsis_services.supervisor.orders import notify
+from apsis_services.supervisor.zygote.identity import read_stat
+from apsis_services.supervisor.zygote.orders import notify
 
 DEAF = "trap '' TERM; echo up; while :; do sleep 0.05; done"
 

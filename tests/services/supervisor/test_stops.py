@@ -7,7 +7,7 @@ import time
 import pytest
 
 from apsis.messages.dispatch import Revoke, Revoked, Signal, Started, Stop, StopPolicy, TimeoutPolicy
-from apsis_services.supervisor.journal import journal_path, read_journal
+from apsis_services.supervisor.zygote.journal import journal_path, read_journal
 
 JOURNAL = 0x1234
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"

@@ -3,12 +3,16 @@
 import os
 import signal
 import subprocess
+import sys
+import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from apsis.times.instants import format_time
-from apsis_services.supervisor.identity import (
+from apsis_services.supervisor.zygote.files import MODULES
+from apsis_services.supervisor.zygote.identity import (
     boot_id,
     open_verified,
     parse_stat,
@@ -16,11 +20,10 @@ from apsis_services.supervisor.identity import (
     signal_verified,
     start_ticks,
 )
-from apsis_services.supervisor.linux import look_at_end, open_signalfd, read_signals
-from apsis_services.supervisor.processes import descendants, is_tagged
-from apsis_services.supervisor.stamps import stamp
-from apsis_services.supervisor.usage import Usage
-from apsis_services.supervisor.zygote_files import MODULES
+from apsis_services.supervisor.zygote.linux import look_at_end, open_signalfd, read_signals
+from apsis_services.supervisor.zygote.processes import descendants, is_tagged
+from apsis_services.supervisor.zygote.stamps import stamp
+from apsis_services.supervisor.zygote.usage import Usage
 
 
 def test_a_name_with_blanks_and_parentheses_is_no_trouble():
@@ -77,8 +80,9 @@ def test_signals_are_read_from_a_descriptor():
     fd = open_signalfd([signal.SIGUSR1, signal.SIGUSR2])
     try:
         assert read_signals(fd) == []
-        os.kill(os.getpid(), signal.SIGUSR2)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        # to this thread: another one of the test runner's does not block them
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         assert sorted(read_signals(fd)) == [signal.SIGUSR1, signal.SIGUSR2]
     finally:
         os.close(fd)
@@ -100,6 +104,10 @@ def test_descendants_are_found_at_any_depth_and_others_are_not():
 def test_a_tag_is_seen_only_whole():
     child = subprocess.Popen(["sleep", "60"], env={"RUN": "r1", "SPOOL": "abc"})
     try:
+        # between its exec and the laying out of its stack a process has no environment to read
+        deadline = time.monotonic() + 5
+        while is_tagged(child.pid, frozenset([b"RUN=r1", b"SPOOL=abc"])) is None and time.monotonic() < deadline:
+            time.sleep(0.001)
         assert is_tagged(child.pid, frozenset([b"RUN=r1", b"SPOOL=abc"]))
         assert not is_tagged(child.pid, frozenset([b"RUN=r1", b"SPOOL=ab"]))
     finally:
@@ -109,18 +117,20 @@ def test_a_tag_is_seen_only_whole():
 
 def test_the_zygote_carries_the_standard_library_alone_and_all_its_modules_are_stamped():
     """What it imports is what it costs each shim; and a module that is not stamped could change unnoticed."""
-    script = (
-        "import sys; sys.path.append(sys.argv[1]); import apsis_services.supervisor.zygote\nprint(*sorted(sys.modules))"
-    )
-    import sys
-
-    from apsis_services.supervisor.zygote_files import ROOT
+    load = "import sys; sys.path.append(sys.argv[1]); import apsis_services.supervisor.zygote.zygote"
+    script = f"{load}\nprint(*sorted(sys.modules))"
+    from apsis_services.supervisor.zygote.files import ROOT
 
     told = subprocess.run([sys.executable, "-I", "-S", "-c", script, ROOT], capture_output=True, text=True, check=True)
     modules = told.stdout.split()
     ours = [name for name in modules if name.startswith("apsis")]
     assert sorted(ours) == sorted(
-        ["apsis_services", "apsis_services.supervisor", *(f"apsis_services.supervisor.{name}" for name in MODULES)]
+        [
+            "apsis_services",
+            "apsis_services.supervisor",
+            "apsis_services.supervisor.zygote",
+            *(f"apsis_services.supervisor.zygote.{name}" for name in MODULES),
+        ]
     )
     others = {name.partition(".")[0] for name in modules if not name.startswith(("apsis", "__"))}
     assert others <= set(sys.stdlib_module_names)

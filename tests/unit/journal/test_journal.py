@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from apsis_services.supervisor.identity import Identity
-from apsis_services.supervisor.journal import (
+from apsis_services.supervisor.zygote.identity import Identity
+from apsis_services.supervisor.zygote.journal import (
     archive_path,
     journal_path,
     parse_key,
@@ -17,8 +17,8 @@ from apsis_services.supervisor.journal import (
     run_key,
     state_of,
 )
-from apsis_services.supervisor.journal_file import RESERVE, revoke, take_claim, take_over
-from apsis_services.supervisor.records import encode_record, parse_records
+from apsis_services.supervisor.zygote.journal_file import RESERVE, revoke, take_claim, take_over
+from apsis_services.supervisor.zygote.records import encode_record, parse_records
 
 CLAIM = {"e": "claim", "v": 1, "journal": 7, "run_id": "r1", "pid": 10, "ticks": 100, "boot": "b", "args": {"a": "ü\n"}}
 STARTED = {"e": "started", "pid": 11, "ticks": 101, "boot": "b", "at": "t", "mono": 1.5}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apsis_services.supervisor.ladder import (
+from apsis_services.supervisor.zygote.ladder import (
     KILL_SECONDS,
     LEFTOVER_GRACE,
     Course,
@@ -17,7 +17,7 @@ from apsis_services.supervisor.ladder import (
     blame,
     decide,
 )
-from apsis_services.supervisor.orders import SignalOrder, StopOrder
+from apsis_services.supervisor.zygote.orders import SignalOrder, StopOrder
 
 POLICY = Policy(grace=10)
 STOP = StopOrder(2, 30, "ann")

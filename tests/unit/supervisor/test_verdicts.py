@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from apsis_services.supervisor.journal import JournalState
 from apsis_services.supervisor.verdicts import ADOPTION, TABLE, Holder, Situation, Verdict
+from apsis_services.supervisor.zygote.journal import JournalState
 
 
 def situation(phase: str, *, locked: bool, boot: str = "b1", free_for: float = 0.0) -> Verdict:

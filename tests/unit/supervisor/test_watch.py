@@ -10,12 +10,12 @@ import pytest
 
 from apsis_services.supervisor import watch as watch_module
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.identity import Identity, boot_id, start_ticks
-from apsis_services.supervisor.journal import JournalState
-from apsis_services.supervisor.journal_file import JournalFile, revoke, take_claim
-from apsis_services.supervisor.request import StartRequest, unstarted
 from apsis_services.supervisor.spool import Spool
 from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.zygote.identity import Identity, boot_id, start_ticks
+from apsis_services.supervisor.zygote.journal import JournalState
+from apsis_services.supervisor.zygote.journal_file import JournalFile, revoke, take_claim
+from apsis_services.supervisor.zygote.request import StartRequest, unstarted
 
 
 class Ear:

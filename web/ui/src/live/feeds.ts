@@ -4,6 +4,7 @@ import { onScopeDispose, ref, shallowRef, type Ref, type ShallowRef } from 'vue'
 import type { Health, Job, JobFinding, LogEntry, Run, StreamLength } from '@/api/wire'
 import type { Refusal, Update, WindowWish } from './frames'
 import { connection } from './live'
+import { mergeJobs, mergeLog } from './merging'
 import { applyDelta, fromSnap, NO_RUNS, type RunsWindow } from './runs-window'
 
 /** The list of runs: the last result stays until another is there, also when the new filter is refused. */
@@ -99,13 +100,6 @@ export function followRun(runId: string): RunFeed {
   return feed
 }
 
-/** Append entries that are not there yet: a resumed stream may repeat some. */
-export function mergeLog(have: readonly LogEntry[], more: readonly LogEntry[]): readonly LogEntry[] {
-  const last = have.at(-1)?.seq ?? -1
-  const fresh = more.filter((entry) => entry.seq > last)
-  return fresh.length > 0 ? [...have, ...fresh] : have
-}
-
 export interface JobsFeed {
   jobs: ShallowRef<readonly Job[]>
   errors: ShallowRef<readonly JobFinding[]>
@@ -125,14 +119,6 @@ export function followJobs(): JobsFeed {
   })
   onScopeDispose(() => connection.unsubscribe(id))
   return feed
-}
-
-/** Replace, add and remove jobs, in order of id. */
-export function mergeJobs(have: readonly Job[], changed: readonly Job[], gone: readonly string[]): readonly Job[] {
-  const byId = new Map(have.map((job) => [job.job_id, job]))
-  for (const job of changed) byId.set(job.job_id, job)
-  for (const id of gone) byId.delete(id)
-  return [...byId.values()].sort((a, b) => (a.job_id < b.job_id ? -1 : 1))
 }
 
 /** Services and checks. */

@@ -15,8 +15,17 @@ export function describe(part: unknown): string {
   if (part === null || typeof part !== 'object') return String(part)
   const { type, t, text, ...rest } = part as Record<string, unknown>
   if (typeof text === 'string' && text) return text
+  if (typeof rest.job_id === 'string') return jobCall(type ?? t, rest)
   const words = Object.entries(rest).filter(([, value]) => !empty(value)).map(([key, value]) => `${key}: ${plain(value)}`)
   return [type ?? t, words.join(', ')].filter(Boolean).join(' · ')
+}
+
+/** A job that is named with its args: `dependency · etl/load(date=2026-06-30)`, and what else is said of it. */
+function jobCall(type: unknown, { job_id, args, ...rest }: Record<string, unknown>): string {
+  const given = Object.entries((args ?? {}) as Record<string, unknown>).map(([name, value]) => `${name}=${plain(value)}`)
+  const words = Object.entries(rest).filter(([, value]) => !empty(value)).map(([key, value]) => `${key}: ${plain(value)}`)
+  const call = `${String(job_id)}${given.length > 0 ? `(${given.join(', ')})` : ''}`
+  return [type, [call, ...words].join(', ')].filter(Boolean).join(' · ')
 }
 
 function empty(value: unknown): boolean {

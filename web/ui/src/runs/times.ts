@@ -44,7 +44,7 @@ export function ending(run: Run): string {
   const { exit } = run
   if (!exit) return ''
   if (exit.error) return exit.error
-  if (exit.signal !== null) return `signal ${exit.signal}${exit.killed_by ? `, ${exit.killed_by}` : ''}`
+  if (exit.signal !== null) return `signal ${exit.signal}`
   if (exit.code !== null && exit.code !== 0) return `exit ${exit.code}`
   return ''
 }

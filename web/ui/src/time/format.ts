@@ -60,6 +60,11 @@ export function longTime(time: number, zone: string): string {
   return `${date(then)} ${clock(then)}`
 }
 
+/** `2026-06-30 16:32:07.120` in a zone: for what happens many times a second. */
+export function exactTime(time: number, zone: string): string {
+  return `${longTime(time, zone)}.${String(Math.floor(time) % 1000).padStart(3, '0')}`
+}
+
 /** `2026-06-30T14:32:07Z` */
 export function utcTime(time: number): string {
   return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z')

@@ -12,8 +12,8 @@ import signal
 import time
 from typing import NamedTuple, Protocol
 
-from apsis_services.supervisor.journal_file import JournalFile
-from apsis_services.supervisor.ladder import (
+from apsis_services.supervisor.zygote.journal_file import JournalFile
+from apsis_services.supervisor.zygote.ladder import (
     Course,
     Finish,
     KillAll,
@@ -26,13 +26,13 @@ from apsis_services.supervisor.ladder import (
     blame,
     decide,
 )
-from apsis_services.supervisor.linux import Outcome
-from apsis_services.supervisor.orders import SignalOrder, read_stop, take_signals
-from apsis_services.supervisor.records import Claim, Record
-from apsis_services.supervisor.request import LEAVE, MERGED
-from apsis_services.supervisor.stamps import stamp_now
-from apsis_services.supervisor.usage import Usage
-from apsis_services.supervisor.zygote_log import say
+from apsis_services.supervisor.zygote.linux import Outcome
+from apsis_services.supervisor.zygote.log import say
+from apsis_services.supervisor.zygote.orders import SignalOrder, read_stop, take_signals
+from apsis_services.supervisor.zygote.records import Claim, Record
+from apsis_services.supervisor.zygote.request import LEAVE, MERGED
+from apsis_services.supervisor.zygote.stamps import stamp_now
+from apsis_services.supervisor.zygote.usage import Usage
 
 
 class Family(Protocol):

@@ -4,10 +4,10 @@ import json
 import os
 from typing import NamedTuple
 
-from apsis_services.supervisor.identity import Identity
-from apsis_services.supervisor.journal import run_directory, run_key
-from apsis_services.supervisor.journal_file import take_claim
-from apsis_services.supervisor.records import VERSION, Claim, Record, StopFacts, TimeoutFacts
+from apsis_services.supervisor.zygote.identity import Identity
+from apsis_services.supervisor.zygote.journal import run_directory, run_key
+from apsis_services.supervisor.zygote.journal_file import take_claim
+from apsis_services.supervisor.zygote.records import VERSION, Claim, Record, StopFacts, TimeoutFacts
 
 MERGED = "merged"
 SPLIT = "split"

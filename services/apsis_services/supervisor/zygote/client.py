@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from apsis.errors import Unavailable
-from apsis_services.supervisor.journal import journal_path, read_journal
-from apsis_services.supervisor.request import StartRequest
-from apsis_services.supervisor.zygote_files import (
+from apsis_services.supervisor.zygote.files import (
     MESSAGE_BYTES,
     is_alive,
     living_generations,
@@ -25,8 +23,10 @@ from apsis_services.supervisor.zygote_files import (
     socket_name,
     version_stamp,
 )
-from apsis_services.supervisor.zygote_lock import Options
-from apsis_services.supervisor.zygote_start import start_zygote
+from apsis_services.supervisor.zygote.journal import journal_path, read_journal
+from apsis_services.supervisor.zygote.launch import start_zygote
+from apsis_services.supervisor.zygote.lock import Options
+from apsis_services.supervisor.zygote.request import StartRequest
 
 #: starts that the zygote has not answered yet, at most: more would only crowd the machine
 IN_FLIGHT: Final = 32

@@ -14,8 +14,8 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from apsis_services.supervisor.journal import archive_path, journal_path, read_whole
-from apsis_services.supervisor.records import VERSION, Record, encode_record, parse_records
+from apsis_services.supervisor.zygote.journal import archive_path, journal_path, read_whole
+from apsis_services.supervisor.zygote.records import VERSION, Record, encode_record, parse_records
 
 #: bytes allocated beyond the claim, for all the records that follow it
 RESERVE: Final = 8192

@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from apsis_services.supervisor.identity import Identity, start_ticks
-from apsis_services.supervisor.journal import read_whole
-from apsis_services.supervisor.journal_file import JournalFile, take_claim
-from apsis_services.supervisor.keeper import Keeper, Program
-from apsis_services.supervisor.linux import look_at_end, set_name, set_subreaper
-from apsis_services.supervisor.processes import descendants, live_stats, signal_all
-from apsis_services.supervisor.request import RUN, StartRequest, unstarted
-from apsis_services.supervisor.spawn import SpawnError, spawn
-from apsis_services.supervisor.stamps import stamp_now
-from apsis_services.supervisor.usage import Usage
+from apsis_services.supervisor.zygote.identity import Identity, start_ticks
+from apsis_services.supervisor.zygote.journal import read_whole
+from apsis_services.supervisor.zygote.journal_file import JournalFile, take_claim
+from apsis_services.supervisor.zygote.keeper import Keeper, Program
+from apsis_services.supervisor.zygote.linux import look_at_end, set_name, set_subreaper
+from apsis_services.supervisor.zygote.processes import descendants, live_stats, signal_all
+from apsis_services.supervisor.zygote.request import RUN, StartRequest, unstarted
+from apsis_services.supervisor.zygote.spawn import SpawnError, spawn
+from apsis_services.supervisor.zygote.stamps import stamp_now
+from apsis_services.supervisor.zygote.usage import Usage
 
 _WAKES: Final = (signal.SIGCHLD, signal.SIGUSR1)
 

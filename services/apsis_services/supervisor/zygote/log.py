@@ -2,7 +2,7 @@
 
 import os
 
-from apsis_services.supervisor.stamps import stamp_now
+from apsis_services.supervisor.zygote.stamps import stamp_now
 
 
 def say(level: str, event: str, sentence: str, run_id: str = "") -> None:

@@ -6,12 +6,12 @@ import traceback
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from apsis_services.supervisor.adoption import Adoption, Bereaved, StillHeld, Taken, adopt, take
-from apsis_services.supervisor.identity import Identity, Stat, read_stat
-from apsis_services.supervisor.linux import look_at_end
-from apsis_services.supervisor.processes import all_stats
-from apsis_services.supervisor.usage import Usage
-from apsis_services.supervisor.zygote_log import say
+from apsis_services.supervisor.zygote.adoption import Adoption, Bereaved, StillHeld, Taken, adopt, take
+from apsis_services.supervisor.zygote.identity import Identity, Stat, read_stat
+from apsis_services.supervisor.zygote.linux import look_at_end
+from apsis_services.supervisor.zygote.log import say
+from apsis_services.supervisor.zygote.processes import all_stats
+from apsis_services.supervisor.zygote.usage import Usage
 
 #: how long to wait before a journal that is still held is tried again, and how long at all
 _HELD_PAUSE: Final = 0.005

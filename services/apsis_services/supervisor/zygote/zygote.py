@@ -20,14 +20,14 @@ import time
 import traceback
 from typing import Any, Final, NoReturn
 
-from apsis_services.supervisor.identity import Identity, boot_id, start_ticks
-from apsis_services.supervisor.journal import SUFFIX, parse_key
-from apsis_services.supervisor.linux import open_signalfd, read_signals, set_name, set_subreaper
-from apsis_services.supervisor.shim import run_shim
-from apsis_services.supervisor.wards import Ward, Wards
-from apsis_services.supervisor.zygote_files import MESSAGE_BYTES, socket_name
-from apsis_services.supervisor.zygote_lock import Options, listen, take_lock
-from apsis_services.supervisor.zygote_log import say
+from apsis_services.supervisor.zygote.files import MESSAGE_BYTES, socket_name
+from apsis_services.supervisor.zygote.identity import Identity, boot_id, start_ticks
+from apsis_services.supervisor.zygote.journal import SUFFIX, parse_key
+from apsis_services.supervisor.zygote.linux import open_signalfd, read_signals, set_name, set_subreaper
+from apsis_services.supervisor.zygote.lock import Options, listen, take_lock
+from apsis_services.supervisor.zygote.log import say
+from apsis_services.supervisor.zygote.shim import run_shim
+from apsis_services.supervisor.zygote.wards import Ward, Wards
 
 ALREADY_RUNNING: Final = 75
 _HEARD: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1)

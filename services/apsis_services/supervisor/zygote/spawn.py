@@ -16,7 +16,7 @@ import stat
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from apsis_services.supervisor.request import StartRequest
+from apsis_services.supervisor.zygote.request import StartRequest
 
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _ALL_SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})

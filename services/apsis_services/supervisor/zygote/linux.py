@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from apsis_services.supervisor.usage import Usage
+from apsis_services.supervisor.zygote.usage import Usage
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NAME: Final = 15

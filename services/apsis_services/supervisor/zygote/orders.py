@@ -13,8 +13,8 @@ import os
 import signal
 from typing import Final, NamedTuple
 
-from apsis_services.supervisor.identity import signal_verified
-from apsis_services.supervisor.journal import JournalState
+from apsis_services.supervisor.zygote.identity import signal_verified
+from apsis_services.supervisor.zygote.journal import JournalState
 
 STOP: Final = "stop"
 SIGNAL: Final = "signal-"

@@ -10,16 +10,16 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from apsis_services.supervisor.identity import Identity, Stat, read_stat
-from apsis_services.supervisor.journal import JournalState, run_directory, state_of
-from apsis_services.supervisor.journal_file import JournalFile, clean_up, take_over
-from apsis_services.supervisor.keeper import Keeper, Program
-from apsis_services.supervisor.processes import descendants, is_tagged, live_stats, signal_all
-from apsis_services.supervisor.records import Claim
-from apsis_services.supervisor.request import EPOCH, RUN, unstarted
-from apsis_services.supervisor.stamps import stamp, stamp_now
-from apsis_services.supervisor.usage import Usage
-from apsis_services.supervisor.zygote_log import say
+from apsis_services.supervisor.zygote.identity import Identity, Stat, read_stat
+from apsis_services.supervisor.zygote.journal import JournalState, run_directory, state_of
+from apsis_services.supervisor.zygote.journal_file import JournalFile, clean_up, take_over
+from apsis_services.supervisor.zygote.keeper import Keeper, Program
+from apsis_services.supervisor.zygote.log import say
+from apsis_services.supervisor.zygote.processes import descendants, is_tagged, live_stats, signal_all
+from apsis_services.supervisor.zygote.records import Claim
+from apsis_services.supervisor.zygote.request import EPOCH, RUN, unstarted
+from apsis_services.supervisor.zygote.stamps import stamp, stamp_now
+from apsis_services.supervisor.zygote.usage import Usage
 
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 #: how often, and after how many seconds each, a process that is just becoming a program is looked at again

@@ -6,7 +6,7 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from apsis_services.supervisor.identity import Stat, read_stat, signal_verified
+from apsis_services.supervisor.zygote.identity import Stat, read_stat, signal_verified
 
 
 def all_stats() -> Iterator[Stat]:

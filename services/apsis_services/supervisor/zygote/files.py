@@ -7,19 +7,22 @@ import os
 import zlib
 from typing import Final
 
-from apsis_services.supervisor.journal import is_locked
+from apsis_services.supervisor.zygote.journal import is_locked
 
 #: the folder that `apsis_services` lies in; the zygote imports from there and from the standard library
-ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 #: the modules that a zygote is made of, itself included
 MODULES: Final = (
     "adoption",
+    "files",
     "identity",
     "journal",
     "journal_file",
     "keeper",
     "ladder",
     "linux",
+    "lock",
+    "log",
     "orders",
     "processes",
     "records",
@@ -30,9 +33,6 @@ MODULES: Final = (
     "usage",
     "wards",
     "zygote",
-    "zygote_files",
-    "zygote_lock",
-    "zygote_log",
 )
 #: the longest message on the socket; a request itself travels in a memfd
 MESSAGE_BYTES: Final = 4096

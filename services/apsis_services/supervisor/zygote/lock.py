@@ -7,9 +7,9 @@ import os
 import socket
 from typing import NamedTuple
 
-from apsis_services.supervisor.identity import Identity, boot_id
-from apsis_services.supervisor.stamps import stamp_now
-from apsis_services.supervisor.zygote_files import lock_path, near_path, socket_name
+from apsis_services.supervisor.zygote.files import lock_path, near_path, socket_name
+from apsis_services.supervisor.zygote.identity import Identity, boot_id
+from apsis_services.supervisor.zygote.stamps import stamp_now
 
 
 class Options(NamedTuple):

@@ -9,8 +9,8 @@ import os
 import re
 from typing import Any, Final, NamedTuple
 
-from apsis_services.supervisor.identity import Identity
-from apsis_services.supervisor.records import (
+from apsis_services.supervisor.zygote.identity import Identity
+from apsis_services.supervisor.zygote.records import (
     PHASES,
     Adopted,
     Claim,

@@ -7,7 +7,7 @@ has ended: TERM to what it left behind, five seconds, KILL again and again until
 
 from typing import Final, NamedTuple
 
-from apsis_services.supervisor.orders import SignalOrder, StopOrder
+from apsis_services.supervisor.zygote.orders import SignalOrder, StopOrder
 
 #: from TERM to KILL, for what a program leaves behind
 LEFTOVER_GRACE: Final = 5.0
