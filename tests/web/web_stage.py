@@ -64,6 +64,8 @@ class Process:
 
     def close(self) -> None:
         if self.popen is not None:
+            died = self.popen.poll()
+            assert died is None, f"{self.name} ended by itself with {died}:\n{self.log()}"
             self.end(signal.SIGKILL)
 
     def log(self) -> str:

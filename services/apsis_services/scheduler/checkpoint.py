@@ -38,8 +38,8 @@ class Checkpointer:
         while not self._over.wait(PERIOD):
             try:
                 self._look()
-            except (sqlite3.OperationalError, OSError) as error:
-                # a full disk or a lock: the next look tries again, and the turns themselves say what is wrong
+            except (sqlite3.Error, OSError) as error:
+                # a full disk, a lock, a damaged file: the next look tries again, and the turns say what is wrong
                 log.warning("the database's log cannot be moved: %s", error, extra={"event": "checkpoint"})
 
     def _look(self) -> None:

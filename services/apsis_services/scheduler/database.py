@@ -83,9 +83,11 @@ def refusing(path: Path) -> Iterator[None]:
 
 
 def _hint(error: Exception) -> str:
-    if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == sqlite3.SQLITE_FULL or "is full" in str(error):
-        return "make room, then start again; nothing is lost"
-    if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == sqlite3.SQLITE_READONLY or "readonly" in str(error):
+    """Say what helps. By the text, as peewee's errors do not carry SQLite's code."""
+    text = str(error)
+    if "is full" in text:
+        return "make room, then start again"
+    if "readonly" in text:
         return "make the file and its folder writable for the user who runs Apsis"
     return "look at the disk, or restore a backup"
 

@@ -35,6 +35,11 @@ HOUSEKEEPING: Final = 60.0
 #: seconds before a commit that failed is tried again, doubling up to the last
 RETRY_FIRST: Final = 0.2
 RETRY_LAST: Final = 5.0
+#: from this pause on it is no passing lock, and those who wait are told
+RETRY_LONG: Final = 0.8
+#: what people are told: of what was decided already, and of what was not
+KEPT: Final = "it was taken up, and is done as soon as it can be written, unless Apsis is stopped before; look then"
+AGAIN: Final = "make room on its disk, or mend it, then ask again; what runs goes on, and nothing is lost"
 #: SQLite's codes for what may pass: busy, locked, read-only, I/O error, full, cannot open
 _MAY_PASS: Final = frozenset({5, 6, 8, 10, 13, 14})
 
@@ -127,7 +132,7 @@ class Scheduler(Service):
             failed = Failed(code="denied", message="requests are made by REST", hint="see `apsis --help`")
             delivery.no(failed.code, failed)
         elif self._stuck is not None:
-            failed = Failed(code="unavailable", message=f"the database cannot be written: {self._why_stuck}")
+            failed = Failed(code="unavailable", message=_cannot_write(self._why_stuck), hint=AGAIN)
             delivery.no(failed.code, failed)
         elif isinstance(message.do, ReloadJobs):
             self._spawn(self._load(Asked(message, delivery), force=message.do.force))
@@ -222,6 +227,11 @@ class Scheduler(Service):
                 "the database cannot be written: %s; nothing is started until it can", why, extra={"event": "stuck"}
             )
         self._stuck, self._why_stuck = effects, why
+        if self._retry >= RETRY_LONG:
+            # who asked is told why nothing comes, and not left to find out that we are "away"
+            for reply in effects.replies:
+                _answer(Reply(reply.token, Failed(code="unavailable", message=_cannot_write(why), hint=KEPT)))
+            effects.replies.clear()
         self._timers["retry"] = self._loop.call_later(self._retry, self._carry_out, effects)
         self._retry = min(RETRY_LAST, self._retry * 2)
 
@@ -296,7 +306,7 @@ class Scheduler(Service):
     def _problems(self) -> list[str]:
         problems = []
         if self._stuck is not None:
-            problems.append(f"the database cannot be written: {self._why_stuck}; nothing is started")
+            problems.append(f"{_cannot_write(self._why_stuck)}; nothing is started")
         if self._core.clock_is_back(now()):
             problems.append("the clock is more than an hour behind the last commit; nothing is started")
         if self._core.held:
@@ -304,9 +314,14 @@ class Scheduler(Service):
         return problems
 
     def _probe(self) -> None:
-        """Repeat the last acknowledgement to each host: one that is gone is found out by it."""
-        for host in self._core.book.hosts:
-            self._ack(host)
+        """Repeat the last acknowledgement to each host that has greeted us: one that is gone is found out by it.
+
+        To no other: a supervisor takes an acknowledgement for the answer to its HELLO, says none any more, and
+        would never be known to be here.
+        """
+        for name, host in self._core.book.hosts.items():
+            if host.connected:
+                self._ack(name)
 
     def _tidy(self) -> None:
         """Delete what is past its time, some rows at a time."""
@@ -346,6 +361,10 @@ class Scheduler(Service):
         if not task.cancelled() and (error := task.exception()) is not None:
             # what was not foreseen ends the process: everything it knows is in the database
             self._loop.call_exception_handler({"message": "a task of the scheduler failed", "exception": error})
+
+
+def _cannot_write(why: str) -> str:
+    return f"the database cannot be written: {why}"
 
 
 def _answer(reply: Reply) -> None:

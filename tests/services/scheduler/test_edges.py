@@ -9,9 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from scheduler_stage import Stage, Web
+from scheduler_stage import Host, Stage, Web, until
 
+from apsis.messages.body import decode
+from apsis.messages.dispatch import HostHello, ToSupervisor
+from apsis.messages.events import Heartbeat
 from apsis.messages.requests import CreateRun, Done, Failed
+from apsis_bus import topics
+from apsis_bus.peer import Peer
 
 TRUE = "program: {type: program, argv: [/bin/true]}\n"
 
@@ -105,3 +110,32 @@ def test_it_ends_within_five_seconds_of_being_asked(stage: Stage) -> None:
     began = datetime.now(UTC)
     assert stage.scheduler.end(signal.SIGTERM) == 0
     assert datetime.now(UTC) - began < timedelta(seconds=5)
+
+
+def test_a_host_that_has_not_greeted_this_life_gets_no_ack_and_so_goes_on_greeting(stage: Stage) -> None:
+    """An ack answers a HELLO: one that came before it would end the greeting, and the host stayed unknown for ever."""
+    acks: list[int] = []
+
+    async def play() -> None:
+        stage.start()
+        host = await Host(stage.home).join()
+        await until(lambda: any("host" in row[0] for row in stage.query("SELECT topic FROM v_event")))
+        await host.leave()
+        stage.scheduler.end()
+
+        peer = Peer(stage.home, "supervisor/local")
+        peer.handle(lambda delivery: acks.append(decode(ToSupervisor, delivery.body).term))
+        heard: list[int] = []
+        peer.subscribe(topics.HEARTBEAT, lambda published: heard.append(decode(Heartbeat, published.body).term))
+        await peer.connect(10)
+        stage.scheduler.start()
+        await until(lambda: len(heard) >= 2)  # the second beat is five seconds after the first
+        assert acks == []
+        peer.send(
+            "scheduler",
+            HostHello(host="local", epoch="e1", boot="b1", seq=0, acked=0, floor=0, version="test", cores=8),
+        )
+        await until(lambda: acks)
+        await peer.close()
+
+    asyncio.run(play())

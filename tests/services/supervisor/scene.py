@@ -152,7 +152,8 @@ class TestStore:
             assert len(data) == message.length
         if message.offset <= len(kept):
             new = data[len(kept) - message.offset :]
-            assert kept[message.offset :] == data[: len(kept) - message.offset], "an offset got other bytes"
+            old = kept[message.offset : message.offset + len(data)]
+            assert old == data[: len(old)], f"an offset got other bytes: {len(kept)} are kept, now {message}"
             kept += new
         self._ack(delivery, message.run_id, message.stream)
 

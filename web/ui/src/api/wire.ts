@@ -76,6 +76,8 @@ export interface JobSchedule {
   enabled?: boolean
   args?: Record<string, string>
   text?: string
+  /** IANA zone that its times are in, where it has one */
+  tz?: string
   [key: string]: unknown
 }
 

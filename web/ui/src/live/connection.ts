@@ -101,6 +101,8 @@ export class Connection {
     const place = this.places.get(id)
     if (!place || place.topic.topic !== 'runs') return
     place.topic = { ...place.topic, window }
+    // what we hold is of another part of the list: until the snapshot comes there is nothing to go on from
+    place.seq = null
     if (this.greeted) this.send({ t: 'window', id, window })
   }
 
@@ -234,7 +236,7 @@ export class Connection {
     const delay = this.byeAfter === null ? backoff(this.failures, Math.random) : afterBye(this.byeAfter, Math.random)
     this.byeAfter = null
     this.failures += 1
-    this.plan(delay)
+    void delay
   }
 
   private plan(delay: number): void {
@@ -247,15 +249,21 @@ export class Connection {
     this.timer = window.setTimeout(() => this.connect(), delay)
   }
 
+  /** A machine without a network still reaches itself. */
+  private get online(): boolean {
+    return navigator.onLine || ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname)
+  }
+
   /** No attempts while the machine is offline, or while nobody has looked for minutes. */
   private get paused(): boolean {
-    return !navigator.onLine || (this.hiddenSince !== null && Date.now() - this.hiddenSince > HIDDEN)
+    return !this.online || (this.hiddenSince !== null && Date.now() - this.hiddenSince > HIDDEN)
   }
 
   private check = (): void => {
     this.hiddenSince = document.hidden ? (this.hiddenSince ?? Date.now()) : null
     if (!this.running || document.hidden) return
-    if (this.socket === null && navigator.onLine && !this.status.ended) this.retryNow()
+    if (!this.online) return this.drop('offline')
+    if (this.socket === null && !this.status.ended) this.retryNow()
     else this.tick()
   }
 
@@ -273,6 +281,6 @@ export class Connection {
     const socket = this.socket
     this.socket = null
     socket?.close()
-    if (reason !== undefined) this.lost(0, reason)
+    if (reason !== undefined && socket) this.lost(0, reason)
   }
 }

@@ -14,13 +14,15 @@ export class RunsFeed {
   readonly loaded: Ref<boolean> = ref(false)
   /** grows with each snapshot: the rows may be another part of the list */
   readonly snaps: Ref<number> = ref(0)
+  /** the subscription whose rows are shown, and the one that shall take its place once it answers; 0: none */
   private id = 0
+  private pending = 0
   private wish: WindowWish
 
   constructor(private q: string, wish: WindowWish) {
     this.wish = wish
     this.subscribe()
-    onScopeDispose(() => connection.unsubscribe(this.id))
+    onScopeDispose(() => { connection.unsubscribe(this.id); connection.unsubscribe(this.pending) })
   }
 
   /** Show the runs that match another text. */
@@ -36,11 +38,10 @@ export class RunsFeed {
   }
 
   private subscribe(): void {
-    const old = this.id
     const wish = this.wish
     const id = connection.subscribe({ topic: 'runs', q: this.q, window: wish }, {
       update: (update) => {
-        if (this.pending === id) this.accept(old, id)
+        if (this.pending === id) this.accept(id)
         if (id === this.id) this.take(update)
       },
       refused: (refusal) => {
@@ -54,9 +55,7 @@ export class RunsFeed {
     this.pending = id
   }
 
-  private pending = 0
-
-  private accept(_old: number, id: number): void {
+  private accept(id: number): void {
     if (this.id !== 0) connection.unsubscribe(this.id)
     this.id = id
     this.pending = 0

@@ -124,6 +124,11 @@ export class OutputLines {
     return this.end - this.start
   }
 
+  /** So much is held that someone who reads should ask for more, or lines would go at the other end. */
+  get full(): boolean {
+    return this.size > this.limit / 2 || this.lines.length > MOST_LINES / 2
+  }
+
   private begin(offset: number): void {
     this.ragged = false
     this.start = offset
