@@ -31,6 +31,7 @@ program: |
   printf '\\033[31mred\\033[0m plain <img src=x onerror="window.broken=1">\\n10%%\\r100%%\\n'
 """,
     "talk/much": "program: 'seq -f \"number %%.0f\" 1 60000'\n".replace("%%", "%"),
+    "nothing": "program: {type: no-op, duration: 0}\n",
     "stay": "program: \"trap '' TERM; echo here; while :; do sleep 0.2; done\"\n",
     "fail": "program: 'echo no; exit 3'\n",
     "greet": """

@@ -81,14 +81,30 @@ def test_rows_stand_in_order_for_those_who_hear_the_page(visitor: Visitor, insta
     grid = visitor.page.get_by_role("grid", name="Runs")
     expect(grid).to_have_attribute("aria-rowcount", re.compile(r"\d\d+"))
     grid.hover()
-    visitor.page.mouse.wheel(0, -700)
     positions = "[...document.querySelectorAll('.grid-row.run')].map(row => Number(row.ariaRowIndex))"
 
     def in_order() -> bool:
         found = visitor.page.evaluate(positions)
         return len(found) > 10 and found == list(range(found[0], found[0] + len(found)))
 
-    until(in_order, 5, "the rows to be in order")
+    for distance in (-330, -170, -410):
+        before = visitor.page.evaluate(positions)
+        visitor.page.mouse.wheel(0, distance)
+        until(lambda before=before: visitor.page.evaluate(positions) != before, 5, "other rows")
+        until(in_order, 5, "the rows to be in order")
+
+
+def test_home_and_end_go_to_the_ends_of_all_runs(visitor: Visitor, installation: Installation) -> None:
+    # more than one window holds
+    installation.make("nothing", count=700)
+    visitor.enter("/runs?q=job:nothing")
+    grid = visitor.page.get_by_role("grid", name="Runs")
+    expect(grid).to_have_attribute("aria-rowcount", "701")
+    active = visitor.page.locator("#active-run")
+    grid.press("Home")
+    expect(active).to_have_attribute("aria-rowindex", "2")
+    grid.press("End")
+    expect(active).to_have_attribute("aria-rowindex", "701")
 
 
 def test_a_job_is_run_from_the_list_of_jobs(visitor: Visitor, installation: Installation) -> None:

@@ -41,6 +41,13 @@ describe('output that comes in pieces', () => {
     expect(texts(output)).toEqual(['60%', 'done'])
   })
 
+  it('is coloured the same, though a line was shown before it had ended', () => {
+    const output = new OutputLines()
+    output.append(encode('\x1b[31mre'), 0)
+    output.append(encode('d\x1b[0m\nplain'), 7)
+    expect(output.lines.map((line) => line.style)).toEqual([PLAIN, PLAIN])
+  })
+
   it('that is not UTF-8 is shown all the same', () => {
     const output = new OutputLines()
     output.append(new Uint8Array([0x61, 0xff, 0x62, 0x0a]), 0)

@@ -13,7 +13,12 @@ from apsis_services.supervisor.zygote.lock import Options
 
 #: isolated (no PYTHON* variables, no user site) and without `site`: the zygote needs the standard library alone
 _INTERPRETER: Final = ("-I", "-S", "-X", "utf8", "-c")
-_MAIN: Final = "import sys; sys.path.append(sys.argv.pop(1)); from apsis_services.supervisor.zygote.zygote import main; sys.exit(main())"
+_MAIN: Final = """
+import sys
+sys.path.append(sys.argv.pop(1))
+from apsis_services.supervisor.zygote.zygote import main
+sys.exit(main())
+"""
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 

@@ -236,7 +236,7 @@ export class Connection {
     const delay = this.byeAfter === null ? backoff(this.failures, Math.random) : afterBye(this.byeAfter, Math.random)
     this.byeAfter = null
     this.failures += 1
-    void delay
+    this.plan(delay)
   }
 
   private plan(delay: number): void {
