@@ -1,6 +1,7 @@
 """The address that web listens on."""
 
 import errno
+import logging
 import socket
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,8 @@ from typing import Final
 from tornado.netutil import bind_sockets
 
 from apsis.errors import ConfigError
+
+log = logging.getLogger("web")
 
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104
 
@@ -31,11 +34,19 @@ def listen(bind: str, port: int, last: Path) -> tuple[list[socket.socket], str]:
         raise ConfigError(f"cannot listen on {bind}: {error.strerror}", hint="set web.bind") from error
     actual = sockets[0].getsockname()[1]
     if port == 0:
-        temporary = last.with_suffix(".new")
-        temporary.write_text(f"{actual}\n")
-        temporary.replace(last)
+        _remember(actual, last)
     host = _ANY.get(bind, f"[{bind}]" if ":" in bind else bind)
     return sockets, f"http://{host}:{actual}"
+
+
+def _remember(port: int, last: Path) -> None:
+    temporary = last.with_suffix(".new")
+    try:
+        temporary.write_text(f"{port}\n")
+        temporary.replace(last)
+    except OSError as error:
+        # only a convenience: on a full disk the page must come up all the same
+        log.warning("the port is not kept for the next start: %s", error, extra={"event": "port_not_kept"})
 
 
 def _bind_again(bind: str, last: Path) -> list[socket.socket]:

@@ -70,15 +70,22 @@ class Stopper:
             log.error("an order could not be carried out", exc_info=error, extra={"event": "order_failed"})
 
     async def _stop(self, key: Key, order: StopOrder) -> None:
-        state = await self._hand_over(key, lambda folder: write_stop(folder, order))
-        if state is None:
-            return
-        await asyncio.sleep(TAKE)
-        state = self._watch.look(key, probe=True)
+        try:
+            state = await self._hand_over(key, lambda folder: write_stop(folder, order))
+        except OSError as error:
+            # a full disk must not keep a run from being stopped: its shim still writes how it ended
+            why = f"the stop cannot be written down ({error.strerror})"
+            state = self._watch.look(key, probe=True)
+        else:
+            if state is None:
+                return
+            await asyncio.sleep(TAKE)
+            why = "its shim does not take the stop"
+            state = self._watch.look(key, probe=True)
         if state.phase not in ("claim", "started") or _was_taken(state):
             return
         log.warning(
-            "run %s: its shim does not take the stop; its processes are ended directly", key.run_id,
+            "run %s: %s; its processes are ended directly", key.run_id, why,
             extra={"event": "shim_bypassed", "run": key.run_id},
         )  # fmt: skip
         if state.holder is not None and state.locked:
@@ -92,8 +99,13 @@ class Stopper:
             signal_verified(*state.holder, signal.SIGKILL)
 
     async def _send(self, key: Key, order: SignalOrder) -> None:
-        state = await self._hand_over(key, lambda folder: write_signal(folder, order))
-        if state is not None and not state.locked and state.pid and state.ticks:
+        try:
+            state = await self._hand_over(key, lambda folder: write_signal(folder, order))
+            taken = state is None or state.locked
+        except OSError as error:
+            log.warning("run %s: a signal cannot be written down (%s); it is sent directly", key.run_id, error.strerror)
+            state, taken = self._watch.look(key, probe=True), False
+        if state is not None and not taken and state.pid and state.ticks:
             signal_verified(state.pid, state.ticks, order.signal)
 
     async def _hand_over(self, key: Key, write: Callable[[str], None]) -> JournalState | None:

@@ -90,7 +90,7 @@ def test_a_command_is_sent_again_until_it_is_answered(stage: Stage) -> None:
         web, host = await Web(stage.home).join(), await Host(stage.home).join()
         host.silent = True
         (run_id,) = await web.create("a")
-        assert stage.run(run_id).state == "starting"
+        await until(lambda: stage.run(run_id).state == "starting")
         host.silent = False
         await until(lambda: stage.run(run_id).state == "success")
         assert host.starts == [run_id]

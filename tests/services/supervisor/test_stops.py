@@ -7,7 +7,7 @@ import time
 import pytest
 
 from apsis.messages.dispatch import Revoke, Revoked, Signal, Started, Stop, StopPolicy, TimeoutPolicy
-from apsis_services.supervisor.zygote.journal import journal_path, read_journal
+from apsis_services.supervisor.zygote.journal import journal_path, read_journal, run_key
 
 JOURNAL = 0x1234
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -51,6 +51,21 @@ def test_a_stubborn_tree_is_killed_after_its_grace(scene):
         (end,) = await s.ended("r1")
         assert end.exit.signal == 9
         assert end.leftovers == 0
+        assert s.living("r1") == []
+
+    scene.run(body)
+
+
+def test_a_run_is_stopped_though_the_order_cannot_be_written_down(scene):
+    """As on a full disk: the file that the order is written into cannot be made."""
+
+    async def body(s) -> None:
+        s.scheduler.start("r1", "/bin/sleep", "60")
+        await s.until(lambda: running(s, "r1"))
+        (s.home.spool / "runs" / run_key(JOURNAL, "r1") / "stop.new").mkdir()
+        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", by="ann"))
+        (end,) = await s.ended("r1")
+        assert end.exit.signal == 15
         assert s.living("r1") == []
 
     scene.run(body)

@@ -8,6 +8,7 @@ the signal is sent. Each file is written aside and renamed, so that no half of a
 # The zygote does not load pathlib.
 # ruff: noqa: PTH104, PTH108, PTH208
 
+import errno
 import json
 import os
 import signal
@@ -39,9 +40,12 @@ class SignalOrder(NamedTuple):
 
 def _write(directory: str, name: str, order: dict[str, object]) -> None:
     aside = f"{directory}/{name}{_ASIDE}"
+    text = json.dumps(order).encode()
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
-        os.write(fd, json.dumps(order).encode())
+        if os.write(fd, text) != len(text):
+            # half an order would be taken for none
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), aside)
     finally:
         os.close(fd)
     os.rename(aside, f"{directory}/{name}")
@@ -52,6 +56,7 @@ def write_stop(directory: str | os.PathLike[str], order: StopOrder) -> None:
 
     Raises:
         FileNotFoundError: the run's folder is not made yet; its shim reads no orders before it is.
+        OSError: the disk is full, or cannot be written.
     """
     _write(os.fspath(directory), STOP, order._asdict())
 
@@ -61,6 +66,7 @@ def write_signal(directory: str | os.PathLike[str], order: SignalOrder) -> None:
 
     Raises:
         FileNotFoundError: the run's folder is not made yet.
+        OSError: the disk is full, or cannot be written.
     """
     _write(os.fspath(directory), f"{SIGNAL}{order.number:020d}", order._asdict())
 
