@@ -82,7 +82,9 @@ class Stopper:
             await asyncio.sleep(TAKE)
             why = "its shim does not take the stop"
             state = self._watch.look(key, probe=True)
-        if state.phase not in ("claim", "started") or _was_taken(state):
+            if _was_taken(state):
+                return
+        if state.phase not in ("claim", "started"):
             return
         log.warning(
             "run %s: %s; its processes are ended directly", key.run_id, why,
