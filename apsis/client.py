@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
@@ -53,7 +53,7 @@ class Client:
     """
 
     def __init__(self, url: str, token: str, *, timeout: float = 30.0, patience: float = 0.0) -> None:
-        self.url = url.rstrip("/")
+        self.url = _checked(url)
         self.patience = patience
         #: called with a sentence each time that a stream was broken and goes on
         self.on_resumed: Callable[[str], None] = lambda _sentence: None
@@ -285,6 +285,22 @@ def refusal(status: int, body: bytes) -> ApsisError:
     error.code = said.get("code", error.code)
     error.detail = said  # type: ignore[attr-defined]
     return error
+
+
+def _checked(url: str) -> str:
+    """Return a server's address without the slash at its end.
+
+    Raises:
+        BadRequest: it is no address.
+    """
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 0) >= 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise BadRequest(f"{url!r} is no server's address", hint="write it as http://127.0.0.1:5883")
+    return url.rstrip("/")
 
 
 def _part(name: str) -> str:

@@ -5,9 +5,10 @@ that names the nearest known one.
 """
 
 import difflib
+import re
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +16,25 @@ from apsis.errors import ConfigError
 from apsis.home import Home
 
 MIB = 1024 * 1024
+#: seconds; a longer time is a slip of the keyboard, and cannot be added to a date
+_CENTURY: Final = 100 * 365 * 86_400.0
+#: key: least and largest value, each allowed; what may be null is only held to them where it is not
+_BOUNDS: Final = {
+    "web.port": (0, 65_535),
+    "schedule.horizon": (1, _CENTURY),
+    "schedule.max_ahead": (1, 1_000_000),
+    "schedule.max_age": (0, _CENTURY),
+    "runs.lookback": (0, _CENTURY),
+    "waiting.max_time": (0, _CENTURY),
+    "output.max_bytes": (1, 1 << 62),
+}
+_LEVELS: Final = ("debug", "info", "warning", "error")
+#: msgspec's words for what is expected, in those of one who writes the file
+_EXPECTED: Final = {
+    "int": "a whole number", "float": "a number", "float | null": "a number or null", "str": "a text",
+    "object": "a mapping of keys to values",
+}  # fmt: skip
+_MISMATCH: Final = re.compile(r"Expected `(.+)`, got `.+?` - at `\$\.([a-z_.]+)`")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,10 +119,8 @@ def load_config(home: Home) -> Config:
     try:
         text = home.config.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(
-            f"{home.root} is not an Apsis home: it has no {home.config.name}",
-            hint=f"make one with: apsisctl --home {home.root} init",
-        ) from None
+        home.require()
+        raise
     except OSError as error:
         raise ConfigError(f"cannot read {home.config}: {error.strerror}") from error
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -127,7 +145,7 @@ def build_config(home: Home, document: Any) -> Config:
     try:
         file = msgspec.convert(document, File)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{home.config}: {error}") from error
+        raise _mismatch(document, str(error), home) from error
     _refuse_values(file, home)
     return Config(
         job_dir=home.root / Path(file.job_dir).expanduser(),
@@ -151,15 +169,31 @@ def _refuse_twice(node: Any, home: Home) -> None:
         _refuse_twice(value, home)
 
 
+def _mismatch(document: dict[str, Any], sentence: str, home: Home) -> ConfigError:
+    """Return the error for a value of the wrong type, with the value as it was read."""
+    match = _MISMATCH.fullmatch(sentence)
+    if match is None:
+        return ConfigError(f"{home.config}: {sentence}")
+    value: Any = document
+    for key in match[2].split("."):
+        value = value[key]
+    expected = _EXPECTED.get(match[1], match[1])
+    return ConfigError(f"{home.config}: {match[2]} must be {expected}, not {value!r:.100}", loc=match[2])
+
+
 def _refuse_values(file: File, home: Home) -> None:
-    if not 0 <= file.web.port <= 65_535:
-        raise ConfigError(f"{home.config}: web.port {file.web.port} is not between 0 and 65535", loc="web.port")
-    if file.log.level not in {"debug", "info", "warning", "error"}:
+    for key, (least, most) in _BOUNDS.items():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(file, section), name)
+        if value is not None and not least <= value <= most:  # so written, NaN is refused too
+            raise ConfigError(f"{home.config}: {key} {value} is not between {least:.0f} and {most:.0f}", loc=key)
+    if file.log.level not in _LEVELS:
         raise ConfigError(
-            f"{home.config}: log.level {file.log.level!r} is not one of debug, info, warning, error", loc="log.level"
+            f"{home.config}: log.level {file.log.level!r} is not one of {', '.join(_LEVELS)}", loc="log.level"
         )
-    if file.schedule.horizon <= 0 or file.schedule.max_ahead < 1:
-        raise ConfigError(f"{home.config}: schedule.horizon and schedule.max_ahead must be positive", loc="schedule")
+    for name, count in file.resources.items():
+        if count < 1:
+            raise ConfigError(f"{home.config}: resources.{name} {count} is not 1 or more", loc=f"resources.{name}")
 
 
 def _refuse_unknown(kind: type[Section], document: dict[str, Any], path: str, home: Home) -> None:

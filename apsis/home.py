@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from apsis.errors import ConfigError
+
 DEFAULT_HOME: Final = "~/.apsis"
 CONFIG_NAME: Final = "apsis.yaml"
 
@@ -19,6 +21,18 @@ class Home:
     def find(cls, given: str | os.PathLike[str] | None = None) -> "Home":
         """Return the home that is meant: the one given, else `APSIS_HOME`, else `~/.apsis`."""
         return cls(Path(given or os.environ.get("APSIS_HOME") or DEFAULT_HOME).expanduser().absolute())
+
+    def require(self) -> None:
+        """Refuse a folder that is no home: whoever needs one says so in the same words.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        if not self.config.is_file():
+            raise ConfigError(
+                f"{self.root} is not an Apsis home: it has no {CONFIG_NAME}",
+                hint=f"make one with: apsisctl init {self.root}",
+            )
 
     @property
     def config(self) -> Path:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
-from apsis.errors import ApsisError, Conflict, Unavailable
+from apsis.errors import ApsisError, BadRequest, Conflict, NotFound, Unavailable
 from apsis.home import Home
 
 SOCKET: Final = "manager.sock"
@@ -118,5 +118,6 @@ def _connect(home: Home, timeout: float) -> socket.socket:
 
 
 def _refusal(error: dict[str, str]) -> ApsisError:
-    kind = Conflict if error.get("code") == Conflict.code else ApsisError
+    kinds = {kind.code: kind for kind in (BadRequest, Conflict, NotFound)}
+    kind = kinds.get(error.get("code", ""), ApsisError)
     return kind(error.get("message", "refused"), hint=error.get("hint", ""))

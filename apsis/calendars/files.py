@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from apsis.calendars.calendar import Calendar, CalendarError
+from apsis.definitions.plain_file import read_plain_file
 
 _MAX_BYTES = 1 << 20
 
@@ -56,7 +57,7 @@ def read_calendar(path: Path) -> ListedDays:
         CalendarFileError: the file cannot be read, or a line in it.
     """
     try:
-        data = path.read_bytes()
+        data = read_plain_file(path, _MAX_BYTES + 1)
         text = data.decode()
     except OSError as error:
         raise CalendarFileError(path, 0, error.strerror or "cannot be read") from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from apsis.cli.terminal import choose_color, note
-from apsis.errors import ConfigError, Denied, Unavailable
+from apsis.errors import Denied, Unavailable
 from apsis.home import Home
 
 if TYPE_CHECKING:
@@ -50,23 +50,26 @@ class Connection:
             if token := os.environ.get("APSIS_TOKEN"):
                 return token
             path = home.token
+        hint = "give one by --token-file FILE or APSIS_TOKEN; on the server, `apsisctl token` prints it"
         try:
-            return path.read_text().strip()
-        except OSError as error:
-            raise Denied(
-                f"no token: {path} cannot be read ({error.strerror})",
-                hint="give one by --token-file FILE or APSIS_TOKEN; on the server, `apsisctl token` prints it",
-            ) from None
+            token = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise Denied(f"no token: {path} cannot be read ({why})", hint=hint) from None
+        if not token:
+            raise Denied(f"no token: {path} is empty", hint=hint)
+        return token
 
 
 def local_client(home: Home, *, timeout: float = 30.0) -> "Client":
     """Return the client for a home's own server, whatever the environment names.
 
     Raises:
-        Unavailable: it is not running; Denied: there is no token.
+        ConfigError: the folder is no home; Unavailable: it is not running; Denied: there is no token.
     """
     from apsis.client import Client
 
+    home.require()
     token = Connection(token_file=str(home.token)).token(home)
     return Client(_server_of(home), token, timeout=timeout)
 
@@ -120,9 +123,10 @@ def _server_of(home: Home) -> str:
     if web and web.get("address"):
         return str(web["address"])
     if not home.config.exists():
-        raise ConfigError(
+        raise Unavailable(
             f"there is no Apsis home at {home.root}, and no server is named",
-            hint="name one: --server URL or APSIS_SERVER, or --home DIR\nor make a home: apsisctl init",
+            hint="name one: --server URL or APSIS_SERVER, or --home DIR\n"
+            f"or make a home with: apsisctl init {home.root}",
         )
     from apsis.config import load_config
 

@@ -22,6 +22,13 @@ class LazyGroup(click.Group):
 
     entries: Mapping[str, Entry] = {}
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help where nothing is asked: no mistake, so on stdout and with status 0."""
+        if not args:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table, which is that of use."""
         return [name for name, entry in self.entries.items() if not entry.hidden]

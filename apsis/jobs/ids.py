@@ -4,7 +4,8 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
-_PART: Final = re.compile(r"[^\x00-\x1f/\\]{1,128}")
+#: half a surrogate stands for a byte of a file's name that is not UTF-8; it could be neither sent nor stored
+_PART: Final = re.compile(r"[^\x00-\x1f/\\\ud800-\udfff]{1,128}")
 SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -14,7 +15,7 @@ def wrong_id(job_id: str) -> str | None:
         if part in (".", "..") or not _PART.fullmatch(part):
             return (
                 f"{job_id!r} cannot be a job id: {part!r} is no name of 1 to 128 characters"
-                " without control characters, / and \\"
+                " in UTF-8 without control characters, / and \\"
             )
     return None
 

@@ -1,13 +1,13 @@
 """Loading a job directory: each file on its own, so that a broken one leaves the rest."""
 
-import errno
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from apsis.calendars.calendar import Calendar, CalendarError
 from apsis.calendars.files import CalendarFileError
@@ -15,6 +15,7 @@ from apsis.calendars.finder import Calendars
 from apsis.definitions import finding
 from apsis.definitions.fields import shown
 from apsis.definitions.finding import WARNING, Finding, Findings, Locate
+from apsis.definitions.plain_file import read_plain_file
 from apsis.jobs.defaults import NAME, check_defaults, with_defaults
 from apsis.jobs.ids import SUFFIXES, job_id_of, wrong_id
 from apsis.jobs.job import Job, Loaded
@@ -66,7 +67,13 @@ def load_jobs(directory: Path, *, today: date | None = None) -> Loaded:
             continue
         jobs[job.job_id] = job
     _check_calendars(loading, jobs, today)
-    return Loaded(jobs, sorted(loading.errors, key=lambda found: (found.file, found.line, found.column)))
+    errors = [msgspec.structs.replace(found, file=_on_one_line(found.file)) for found in loading.errors]
+    return Loaded(jobs, sorted(errors, key=lambda found: (found.file, found.line, found.column)))
+
+
+def _on_one_line(name: str) -> str:
+    """Return a file's name such that it stands on one line, and can be sent, whatever is in it."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in name)
 
 
 def _files(loading: _Directory) -> Iterator[PurePosixPath]:
@@ -137,7 +144,7 @@ def _read(loading: _Directory, path: PurePosixPath) -> "Document | None":
     from apsis.jobs.yaml_file import MAX_BYTES, read_yaml
 
     try:
-        data = _content(Path(loading.root, path), MAX_BYTES + 1)
+        data = read_plain_file(Path(loading.root, path), MAX_BYTES + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         loading.errors.append(Finding(file=str(path), line=1, column=1, code="unreadable", message=message))
@@ -148,15 +155,6 @@ def _read(loading: _Directory, path: PurePosixPath) -> "Document | None":
             Finding(file=str(path), line=flaw.line, column=flaw.column, code=flaw.code, message=flaw.message)
         )
     return None if document.flaws else document
-
-
-def _content(path: Path, limit: int) -> bytes:
-    """Return at most `limit` bytes of a file; raises OSError, also for what is no plain file."""
-    # Opened without waiting: a pipe that nobody writes to would hold up the loading of all jobs.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file")
-        return file.read(limit)
 
 
 def _defaults(loading: _Directory, folder: PurePosixPath) -> tuple[dict[str, Any], list[tuple[str, "Document"]]]:

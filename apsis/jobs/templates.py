@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError, TemplateSyntaxError
 
 from apsis.calendars.calendar import Calendar
 from apsis.calendars.finder import Calendars
+from apsis.jobs.sandbox import MAX_LENGTH, Sandbox, limited
 from apsis.jobs.vocabulary import Date, Daytime, Time, TimeZone, from_local, show, to_local
 from apsis.programs.templated import BindError
 from apsis.schedules.schedule import show_time
 
-#: characters of one expanded text; a command line can be no longer either
-_MAX_LENGTH: Final = 1 << 20
+#: dates that one shift may pass: each is looked for
+_SHIFT_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,27 +31,6 @@ class Names:
     calendars: Calendars
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, in which a short text cannot grow without bounds either."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Refuse products that would fill the memory."""
-        if operator == "**" and (not _small(left, 1 << 64) or not _small(right, 1 << 10)):
-            raise SecurityError("the power is too large")
-        if operator == "*":
-            size = max((len(each) for each in (left, right) if hasattr(each, "__len__")), default=0)
-            times = max((each for each in (left, right) if isinstance(each, int)), default=0)
-            if size * times > _MAX_LENGTH:
-                raise SecurityError("the product is too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def _small(value: Any, limit: int) -> bool:
-    return isinstance(value, (int, float)) and abs(value) <= limit
-
-
 def expand_text(text: str, key: str, names: Names) -> str:
     """Return a text with its templates expanded; one newline at the end goes.
 
@@ -60,19 +38,21 @@ def expand_text(text: str, key: str, names: Names) -> str:
         BindError: a name is not known, or an expression fails.
     """
     try:
-        expanded = _compiled(text).render(_globals(names))
+        template = _compiled(text)
+        with limited():
+            expanded = template.render(_globals(names))
     except TemplateSyntaxError as error:
         raise BindError(key, f"template: {error.message} (line {error.lineno} of the text)") from None
     except TemplateError as error:
         raise BindError(
             key, f"template: {error.message}", hint=f"args of this run: {', '.join(names.args) or 'none'}"
         ) from None
-    except RecursionError:
+    except (RecursionError, SyntaxError, MemoryError):
         raise BindError(key, "template: is nested too deep") from None
     except Exception as error:  # noqa: BLE001  whatever an expression raises is its author's to read
         raise BindError(key, f"template: {type(error).__name__}: {error}") from None
-    if len(expanded) > _MAX_LENGTH:
-        raise BindError(key, f"template: expands to more than {_MAX_LENGTH} characters")
+    if len(expanded) > MAX_LENGTH:
+        raise BindError(key, f"template: expands to more than {MAX_LENGTH} characters")
     return expanded
 
 
@@ -82,8 +62,11 @@ def check_text(text: str) -> str | None:
         _compiled(text)
     except TemplateSyntaxError as error:
         return f"template: {error.message} (line {error.lineno} of the text)"
-    except (TemplateError, RecursionError) as error:
+    except TemplateError as error:
         return f"template: {error}"
+    except (RecursionError, SyntaxError, MemoryError):
+        # Python's compiler has limits of its own
+        return "template: is nested too deep"
     return None
 
 
@@ -122,6 +105,8 @@ class _DateCalendar:
         return Date(self._calendar.after(Date(day).value))
 
     def shift(self, day: object, count: int) -> Date:
+        if abs(count) > _SHIFT_MAX:
+            raise ValueError(f"a date can be shifted by {_SHIFT_MAX:,} dates at most, not by {count}")
         return Date(self._calendar.shift(Date(day).value, count))
 
 
@@ -131,7 +116,7 @@ def _compiled(text: str) -> Template:
 
 
 @functools.cache
-def _environment() -> _Environment:
+def _environment() -> Sandbox:
     from jinja2 import pass_context
     from jinja2.runtime import Context
 
@@ -140,7 +125,7 @@ def _environment() -> _Environment:
         calendars: Calendars = context["_calendars"]
         return _DateCalendar(calendars.get(calendar)).shift(day, count)
 
-    environment = _Environment(undefined=StrictUndefined, autoescape=False, cache_size=0)
+    environment = Sandbox()
     environment.globals.update(
         Date=Date,
         Daytime=Daytime,

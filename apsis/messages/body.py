@@ -29,4 +29,8 @@ def decode(kind: Any, data: bytes) -> Any:
     Raises:
         msgspec.ValidationError, msgspec.DecodeError: it is no such body.
     """
-    return _decoder(kind).decode(data)
+    try:
+        return _decoder(kind).decode(data)
+    except RecursionError:
+        # thousands of brackets from a stranger are a bad body, and no reason to end a process
+        raise msgspec.DecodeError("the body is nested too deeply") from None

@@ -53,4 +53,7 @@ def argv_words(value: Any) -> list[str]:
     words = list_of(text)(value)
     if not words or not words[0]:
         raise FormError("the list is empty; its first word is the program to start")
+    for index, word in enumerate(words):
+        if "\0" in word:
+            raise FormError("a word cannot contain a NUL character", (index,))
     return words

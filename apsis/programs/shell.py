@@ -66,4 +66,6 @@ def command_text(value: Any) -> str:
         )
     if not value.strip():
         raise FormError("the command is empty")
+    if "\0" in value:
+        raise FormError("a command cannot contain a NUL character")
     return value

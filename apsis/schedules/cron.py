@@ -37,6 +37,15 @@ _ALIASES: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+#: what each field may hold, by the name that cronsim complains of
+_RANGES: Final = {
+    "second": "0-59",
+    "minute": "0-59",
+    "hour": "0-23",
+    "day-of-month": "1-31, L, LW or a day with W",
+    "month": "1-12 or JAN-DEC",
+    "day-of-week": "0-7 (0 and 7 are Sunday) or SUN-SAT",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,5 +172,6 @@ def _expression(value: Any) -> str:
     try:
         _matcher(text, datetime(2000, 1, 1))
     except CronSyntax as error:
-        raise FormError(f"{text!r}: {error}") from None
+        expected = next((f"; expected {range_}" for name, range_ in _RANGES.items() if str(error).endswith(name)), "")
+        raise FormError(f"{text!r}: {error}{expected}") from None
     return text

@@ -125,7 +125,7 @@ async def _live(service: Service, lock: ServiceLock) -> ExitCode:
 
     def unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         service.log.error(
-            "%s", context.get("message", "unhandled error"),
+            "%s (%s)", context.get("message", "unhandled error"), context.get("task") or context.get("handle"),
             exc_info=context.get("exception"), extra={"event": "crashed"},
         )  # fmt: skip
         end(ExitCode.CRASHED)

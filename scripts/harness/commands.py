@@ -1,5 +1,6 @@
 """The two commands as a person calls them, and what may be expected when they refuse."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -43,3 +44,20 @@ def refused(said: Said, code: int, *parts: str) -> None:
     assert "Traceback" not in said.err, said
     for part in parts:
         assert part in said.err, (part, said)
+
+
+def starts(home: Path) -> None:
+    """Assert that the home can be started, and that a job runs in it; leave it stopped."""
+    started = say(home, "apsisctl", "start", "--port", "0")
+    assert started.code == 0, started
+    ran = say(home, "apsis", "run", "good", "word=x", "--wait")
+    assert ran.code == 0, ran
+    stopped = say(home, "apsisctl", "stop", "--kill-runs")
+    assert stopped.code == 0, stopped
+
+
+def stands_still(home: Path) -> None:
+    """Assert that nothing runs in a home."""
+    assert say(home, "apsisctl", "status").code == 3
+    with contextlib.suppress(FileNotFoundError):
+        assert not (home / "run" / "manager.sock").exists()

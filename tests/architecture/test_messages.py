@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from apsis.messages import dispatch, events, outputs, requests
-from apsis.messages.body import Body
+from apsis.messages.body import Body, decode
 
 MODULES = (dispatch, events, outputs, requests)
 BODIES = [
@@ -38,3 +38,10 @@ def test_unknown_fields_are_ignored_so_that_a_newer_sender_is_understood() -> No
     )
 
     assert ack == dispatch.Ack(journal=1, term=2, epoch="e", seq=3)
+
+
+def test_a_body_of_thousands_of_brackets_is_a_bad_body_and_ends_no_process() -> None:
+    deep = b'{"t":"create_ad_hoc","job":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}"
+
+    with pytest.raises(msgspec.DecodeError):
+        decode(requests.Deed, deep)

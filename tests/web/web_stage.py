@@ -66,7 +66,10 @@ class Process:
         if self.popen is not None:
             died = self.popen.poll()
             assert died is None, f"{self.name} ended by itself with {died}:\n{self.log()}"
+            # It may be on its way: a service that crashed says goodbye for some seconds before it ends.
+            crashed = "event=crashed" in self.log()
             self.end(signal.SIGKILL)
+            assert not crashed, f"{self.name} was about to end by itself:\n{self.log()}"
 
     def log(self) -> str:
         return self.home.service_log(self.name).read_text()

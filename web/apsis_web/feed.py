@@ -83,8 +83,9 @@ class Feed:
     def _on_reset(self, reason: str) -> None:
         log.warning("the events cannot be followed on (%s); loading again", reason, extra={"event": "reset"})
         self._database.reopen()
-        if reason != "floor":
-            # What is held belongs to a history that is over; better nothing than that.
+        if reason == "journal":
+            # What is held belongs to a history that is over; better nothing than that. `behind` may be a word
+            # of the scheduler that is older than what we have read, and then nothing was wrong.
             self._cache.loaded = False
             self._cache.reason = "the database is another one; it is being read"
         self._spawn(self._load())

@@ -52,6 +52,8 @@ class Health:
         self._store = store
         self._since: dict[str, tuple[str, str]] = {}
         self._heard: float | None = None
+        #: what the scheduler said last of what keeps it from its work
+        self._problems: list[str] = []
         self._began = time.monotonic()
         self._last: tuple[float, dict[str, Any]] | None = None
         self._looking: asyncio.Task[dict[str, Any]] | None = None
@@ -61,6 +63,7 @@ class Health:
         beat: Heartbeat = decode(Heartbeat, published.body)
         if beat.head >= 0:
             self._heard = time.monotonic()
+            self._problems = beat.problems
 
     async def look(self) -> dict[str, Any]:
         """Return `{status, checks, services}`; all who ask within a second get the same look."""
@@ -109,6 +112,8 @@ class Health:
     def _scheduler(self) -> Check:
         now = time.monotonic()
         silence = now - (self._heard if self._heard is not None else self._began)
+        if self._heard is not None and silence < _SILENT and self._problems:
+            return Check("scheduler", "fail", "; ".join(self._problems))
         if self._heard is not None and silence < _SILENT:
             return Check("scheduler", "ok", "its heart beats")
         if silence < (_SILENT if self._heard is None else _AWAY):

@@ -4,7 +4,6 @@ import asyncio
 from typing import ClassVar, Final
 
 import tornado.web
-from tornado.httpserver import HTTPServer
 
 from apsis.home import Home
 from apsis_bus.peer import BusRefused, Peer
@@ -20,6 +19,7 @@ from apsis_web.hosts import Hosts
 from apsis_web.jobs import JobList
 from apsis_web.listening import listen
 from apsis_web.live_outputs import LiveOutputs
+from apsis_web.oversize import Server
 from apsis_web.routes import routes
 from apsis_web.sessions import Sessions
 from apsis_web.site import Site
@@ -59,7 +59,7 @@ class Web(Service):
             log_function=_log_nothing,
         )
         # A little more than what a handler takes, so that it can say 413 itself; beyond that the connection is cut.
-        self._server = HTTPServer(application, max_body_size=4 * BODY_MAX, idle_connection_timeout=600)
+        self._server = Server(application, max_body_size=4 * BODY_MAX, idle_connection_timeout=600)
         self._server.add_sockets(sockets)
         self.facts["address"] = address
         self.log.info("listening on %s", address, extra={"event": "listening"})

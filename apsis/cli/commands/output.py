@@ -38,9 +38,10 @@ def command(
     """
     if sum(one is not None for one in (tail, head, span)) > 1 or (follow and (head or span)):
         raise BadRequest("--tail, --head and --range exclude each other, and --follow goes with --tail alone")
+    bounds = None if span is None else _bounds(span)
     client = connection.client(patience=PATIENCE if follow else 0.0)
     name = _chosen_stream(client, run_id, stream)
-    pieces = _pieces(client, run_id, name, follow=follow, tail=tail, span=span)
+    pieces = _pieces(client, run_id, name, follow=follow, tail=tail, bounds=bounds)
     try:
         for data in _first_lines(pieces, head):
             sys.stdout.buffer.write(_ANSI.sub(b"", data) if no_ansi else data)
@@ -72,16 +73,24 @@ def _chosen_stream(client: "Client", run_id: str, given: str | None) -> str:
     return names[0]
 
 
+def _bounds(span: str) -> tuple[int, int | None]:
+    """Return the first byte and the one after the last; None: to the end."""
+    match = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})?", span)
+    if match is None:
+        raise BadRequest(f"--range {span!r} is no range", hint="write A-B, e.g. 0-1023, or A-")
+    first, stop = int(match[1]), int(match[2]) + 1 if match[2] else None
+    if stop is not None and stop <= first:
+        raise BadRequest(f"--range {span!r} ends before it begins", hint="write A-B with A no more than B, e.g. 0-1023")
+    return first, stop
+
+
 def _pieces(
-    client: "Client", run_id: str, name: str, *, follow: bool, tail: int | None, span: str | None
+    client: "Client", run_id: str, name: str, *, follow: bool, tail: int | None, bounds: tuple[int, int | None] | None
 ) -> Iterable[bytes]:
-    if span is not None:
-        first, dash, last = span.partition("-")
-        if not dash or not first.isdecimal() or not (last.isdecimal() or not last):
-            raise BadRequest(f"--range {span!r} is no range", hint="write A-B, e.g. 0-1023, or A-")
+    if bounds is not None:
         length = client.outputs(run_id).get(name, {}).get("length", 0)
-        stop = min(length, int(last) + 1) if last else length
-        return client.read_output(run_id, name, int(first), stop)
+        stop = length if bounds[1] is None else min(length, bounds[1])
+        return client.read_output(run_id, name, bounds[0], stop) if bounds[0] < stop else ()
     start = 0
     if tail is not None:
         lines = client.tail(run_id, name, tail)["lines"]

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,8 @@ import click
 
 import apsis
 from apsis.cli.ctl.home_option import command_for, home_option
+from apsis.cli.ctl.managing import check_home
+from apsis.cli.ctl.whole_file import fresh_name, write_whole
 from apsis.errors import Conflict
 from apsis.home import Home
 
@@ -63,15 +64,21 @@ _FOLDERS: Final = {
 def command(home: Home, directory: Path | None, demo: bool) -> None:
     """Make a home in DIRECTORY (default: $APSIS_HOME, else ~/.apsis).
 
-    The home gets a configuration, a folder for jobs, and the token that logs you in.
+    The home gets a configuration, a folder for jobs, and the token that logs you in. In a home that is
+    there already only a token that is gone or empty is made anew.
     """
     home = Home.find(directory) if directory else home
     is_new = not home.config.exists()
     if is_new:
         make_home(home)
+    else:
+        check_home(home)
+    has_token = ensure_token(home)
     jobs = copy_demo(home) if demo else 0
     if is_new:
         click.echo(f"Made a home in {home.root}")
+    elif not has_token:
+        click.echo(f"Made a new token in {home.token}; it is asked for at the next login")
     elif not demo:
         click.echo(f"{home.root} is a home already; nothing was changed")
     if demo:
@@ -91,12 +98,16 @@ def make_home(home: Home) -> None:
     home.root.mkdir(mode=0o750, parents=True, exist_ok=True)
     for name, mode in _FOLDERS.items():
         (home.root / name).mkdir(mode=mode, exist_ok=True)
-    if not home.token.exists():
-        _write_secret(home.token, secrets.token_urlsafe(32) + "\n")
-    fresh = home.root / f".{home.config.name}.new"
-    fresh.write_text(_CONFIG)
-    fresh.chmod(0o640)
-    fresh.rename(home.config)
+    ensure_token(home)
+    write_whole(home.config, _CONFIG.encode(), 0o640)
+
+
+def ensure_token(home: Home) -> bool:
+    """Make the token where it is gone or empty; return whether there was one."""
+    if home.token.exists() and home.token.read_bytes().strip():
+        return True
+    write_whole(home.token, f"{secrets.token_urlsafe(32)}\n".encode(), 0o600)
+    return False
 
 
 def copy_demo(home: Home) -> int:
@@ -108,7 +119,7 @@ def copy_demo(home: Home) -> int:
         if "__pycache__" in path.parts or path.name == "__init__.py" or not path.is_file() or target.exists():
             continue
         target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        shutil.copy(path, target)
+        write_whole(target, path.read_bytes(), 0o750 if os.access(path, os.X_OK) else 0o640)
         copied += 1
     return copied
 
@@ -119,17 +130,12 @@ def _refuse_others(home: Home) -> None:
     if not home.root.is_dir():
         return
     # an init that was broken off left nothing else than these
-    others = {path.name for path in home.root.iterdir()} - {*_FOLDERS, home.token.name, f".{home.config.name}.new"}
+    others = {path.name for path in home.root.iterdir()} - {
+        *_FOLDERS, home.token.name, fresh_name(home.token).name, fresh_name(home.config).name,
+    }  # fmt: skip
     if others:
         shown = ", ".join(sorted(others)[:3])
         raise Conflict(
             f"{home.root} is not empty and is not an Apsis home (it holds {shown})",
             hint="name a new or an empty folder: apsisctl init DIR",
         )
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write a file that is readable by its owner alone from its first moment on."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w") as stream:
-        stream.write(text)

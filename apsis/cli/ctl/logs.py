@@ -37,6 +37,8 @@ def command(home: Home, service: str | None, follow: bool, count: int) -> None:
 
 def _paths(home: Home, service: str | None) -> list[Path]:
     found = {path.stem: path for path in sorted(home.log.glob("*.log"))}
+    if not found:
+        home.require()
     if service is None:
         return list(found.values())
     if service not in found:

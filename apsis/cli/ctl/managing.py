@@ -1,9 +1,12 @@
-"""The manager's command, its log, and the homes that it may be started in."""
+"""The manager's command, its log, and the homes and the configurations that it may be started with."""
 
 import os
 import sys
 from typing import BinaryIO, Final
 
+from apsis.cli.ctl.home_option import command_for
+from apsis.cli.terminal import note
+from apsis.config import load_config
 from apsis.errors import ConfigError
 from apsis.home import Home
 
@@ -16,14 +19,24 @@ def check_home(home: Home) -> None:
     Raises:
         ConfigError: it is so.
     """
-    if not home.config.is_file():
-        raise ConfigError(
-            f"{home.root} is not an Apsis home: it has no {home.config.name}",
-            hint=f"Make one: apsisctl init {home.root}",
-        )
+    home.require()
     owner = home.root.stat().st_uid
     if owner != os.geteuid():
         raise ConfigError(f"{home.root} belongs to another user (uid {owner})", hint="run this as that user")
+
+
+def check_config(home: Home) -> None:
+    """Refuse a configuration that no service could start with, while nothing has been started or stopped for it.
+
+    A job directory that is not there is told and no more: it may come later, as from a share that is not mounted yet.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    jobs = load_config(home).job_dir
+    if not jobs.is_dir():
+        note(f"  no job files: {jobs} is {'no folder' if jobs.exists() else 'not there'} (job_dir in {home.config})")
+        note(f"  make it, or name another there; then: {command_for(home, 'reload')}")
 
 
 def manager_command(home: Home) -> list[str]:

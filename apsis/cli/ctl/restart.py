@@ -3,6 +3,7 @@
 import click
 
 from apsis.cli.ctl.home_option import home_option
+from apsis.cli.ctl.managing import check_config
 from apsis.cli.ctl.start import wait_until_ready
 from apsis.cli.terminal import note
 from apsis.errors import ApsisError
@@ -16,10 +17,11 @@ from apsis.manager_socket import ask, follow, holder, status
 @home_option
 def command(home: Home, service: str | None, timeout: float) -> None:
     """Restart SERVICE (hub, scheduler, supervisor, store, web), or all; running programs go on."""
+    check_config(home)
     if service is None:
         before = holder(home, "manager")
         for line in follow(home, {"do": "restart", "service": None}, timeout=timeout):
-            note(line["says"])
+            note(f"  {line['says']}")
         wait_until_ready(home, None, timeout, but_not=before)
         click.echo(f"Apsis runs at {status(home)['url']}")
         return

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from apsis.cli.ctl.whole_file import write_whole
 from apsis.config import build_config
 from apsis.errors import ConfigError
 from apsis.home import Home
@@ -30,10 +31,7 @@ def set_port(home: Home, port: int) -> None:
         raise ConfigError(
             f"the port cannot be written into {home.config}", hint=f"set web.port to {port} there yourself"
         )
-    fresh = home.config.with_name(f".{home.config.name}.new")
-    fresh.write_text(changed)
-    fresh.chmod(home.config.stat().st_mode & 0o777)
-    fresh.rename(home.config)
+    write_whole(home.config, changed.encode(), home.config.stat().st_mode & 0o777)
 
 
 def _with_port(text: str, port: int) -> str | None:

@@ -10,10 +10,9 @@ from typing import Any, Final
 import click
 
 from apsis.cli.ctl.home_option import command_for, home_option
-from apsis.cli.ctl.managing import check_home, manager_command, open_log
+from apsis.cli.ctl.managing import check_config, check_home, manager_command, open_log
 from apsis.cli.ctl.settings import set_port
 from apsis.cli.terminal import note, paint
-from apsis.config import load_config
 from apsis.errors import ApsisError, Unavailable
 from apsis.home import Home
 from apsis.manager_socket import ManagerAway, ask, holder, status
@@ -43,7 +42,7 @@ def command(home: Home, foreground: bool, port: int | None, timeout: float) -> N
         return
     if port is not None:
         set_port(home, port)
-    load_config(home)
+    check_config(home)
     if foreground:
         os.execv(sys.executable, [*manager_command(home), "--foreground"])  # noqa: S606 - the manager takes this process over
     wait_until_ready(home, _start(home), timeout)

@@ -7,8 +7,11 @@ from typing import Any, Final
 import click
 
 from apsis import __version__
+from apsis.cli.connection import local_client
 from apsis.cli.ctl.home_option import command_for, home_option
+from apsis.cli.edge import ExitCode
 from apsis.cli.terminal import paint
+from apsis.errors import ApsisError
 from apsis.home import Home
 from apsis.manager_socket import ManagerAway, holder, status
 from apsis.times import parse_time
@@ -16,6 +19,9 @@ from apsis.times import parse_time
 #: exit status by state, as `systemctl status` has them; all others are 1
 _EXIT: Final = {"ok": 0, "stopped": 3}
 _COLORS: Final = {"ok": "green", "running": "green", "stopped": "grey", "failed": "red", "restarting": "yellow"}
+_MARKS: Final = {"warn": ("!", "yellow"), "fail": ("✖", "red")}
+#: seconds that health is waited for; without it the status is that of the processes alone
+_FOR_HEALTH: Final = 3.0
 #: in the order of starting
 SERVICES: Final = ("hub", "scheduler", "store", "supervisor", "web")
 
@@ -24,15 +30,19 @@ SERVICES: Final = ("hub", "scheduler", "store", "supervisor", "web")
 @click.option("-o", "output", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
 @home_option
 def command(home: Home, output: str) -> int:
-    """Show each service; exit 0 if all run, 1 if something does not, 3 if Apsis is stopped."""
+    """Show each service; exit 0 if all run and can do their work, 1 if something does not, 3 if Apsis is stopped."""
     try:
         now = status(home)
     except ManagerAway:
+        home.require()
         now = without_manager(home)
+    now["checks"] = bad_checks(home) if now["state"] == "ok" else []
     if output == "json":
         click.echo(json.dumps(now, indent=2))
     else:
         _print(home, now)
+    if any(check["status"] == "fail" for check in now["checks"]):
+        return ExitCode.FAILURE
     return _EXIT.get(now["state"], 1)
 
 
@@ -56,6 +66,15 @@ def without_manager(home: Home) -> dict[str, Any]:
     return {"state": state, "home": str(home.root), "url": url, "instance": None, "pid": None, "services": services}
 
 
+def bad_checks(home: Home) -> list[dict[str, Any]]:
+    """Return what keeps services that run from their work, as a disk that is full: `[{id, status, message}]`."""
+    try:
+        checks = local_client(home, timeout=_FOR_HEALTH).health()["checks"]
+    except ApsisError as error:
+        return [{"id": "health", "status": "warn", "message": f"health is not known: {error.message}"}]
+    return [check for check in checks if check["status"] != "ok"]
+
+
 def _print(home: Home, now: dict[str, Any]) -> None:
     state, color = now["state"], _COLORS.get(now["state"], "yellow")
     words = [f"{paint('●', color)} apsis {paint('running' if state == 'ok' else state, color)}"]
@@ -69,6 +88,10 @@ def _print(home: Home, now: dict[str, Any]) -> None:
         return
     for service in now["services"]:
         _print_service(service)
+    for check in now["checks"]:
+        mark, color = _MARKS.get(check["status"], ("!", "yellow"))
+        sentence = f"{mark} {check['id']}: {check['message']}"
+        click.echo(f"  {paint(sentence, color)}")
     if now["pid"] is None:
         click.echo(f"  the manager is gone: {command_for(home, 'start')} takes the services over")
 

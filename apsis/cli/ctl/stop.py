@@ -30,14 +30,16 @@ def command(home: Home, kill_runs: bool, timeout: float) -> int:
     """Stop all services. Running programs go on, and are found again by the next start."""
     try:
         request = {"do": "stop", "kill_runs": kill_runs, "timeout": timeout}
-        left = _told(follow(home, request, timeout=_SERVICES_END + 2 * timeout))
+        left, ended = _told(follow(home, request, timeout=_SERVICES_END + 2 * timeout))
         _wait_for_manager(home)
     except ManagerAway:
+        home.require()
         if not kill_runs and not any(holder(home, name) for name in SERVICES):
             click.echo("Apsis is not running")
             return ExitCode.OK
-        left = _without_manager(home, kill_runs, timeout)
-    click.echo("Apsis is stopped")
+        left, ended = _without_manager(home, kill_runs, timeout), 0
+    runs = f", and so {'is 1 run' if ended == 1 else f'are {ended} runs'}" if ended else ""
+    click.echo(f"Apsis is stopped{runs}")
     if left and kill_runs:
         note("  some runs did not end; their processes may hang in the kernel")
         return ExitCode.FAILURE
@@ -47,15 +49,15 @@ def command(home: Home, kill_runs: bool, timeout: float) -> int:
     return ExitCode.OK
 
 
-def _told(lines: Iterator[dict[str, Any]]) -> int:
-    """Say each step, and return how many runs are left."""
-    left = 0
+def _told(lines: Iterator[dict[str, Any]]) -> tuple[int, int]:
+    """Say each step, and return how many runs are left, and how many were ended."""
+    left = ended = 0
     for line in lines:
         if line.get("done"):
-            left = line["runs"]
+            left, ended = line["runs"], line.get("ended", 0)
         else:
-            note(line["says"])
-    return left
+            note(f"  {line['says']}")
+    return left, ended
 
 
 def _without_manager(home: Home, kill_runs: bool, timeout: float) -> int:

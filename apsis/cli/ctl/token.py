@@ -18,11 +18,11 @@ def read_token(home: Home) -> str:
     """Return the admin token.
 
     Raises:
-        NotFound: the home has none.
+        ConfigError: the folder is no home; NotFound: the home has no token, or an empty one.
     """
-    try:
-        return home.token.read_text().strip()
-    except FileNotFoundError:
-        raise NotFound(
-            f"there is no token in {home.root}", hint=f"make a home with: apsisctl init {home.root}"
-        ) from None
+    home.require()
+    token = home.token.read_text().strip() if home.token.exists() else ""
+    if not token:
+        why = "is empty" if home.token.exists() else "is not there"
+        raise NotFound(f"there is no token: {home.token} {why}", hint=f"make a new one with: apsisctl init {home.root}")
+    return token

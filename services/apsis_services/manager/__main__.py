@@ -53,11 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _take(home: Home) -> ServiceLock:
-    if not home.config.is_file():
-        raise ConfigError(
-            f"{home.root} is not an Apsis home: it has no {home.config.name}",
-            hint=f"make one with: apsisctl init {home.root}",
-        )
+    home.require()
     if home.root.stat().st_uid != os.geteuid():
         raise ConfigError(f"{home.root} belongs to another user", hint="run this as the user who owns it")
     lock = ServiceLock(home, "manager")

@@ -219,31 +219,34 @@ class Manager:
 
     def _restart_all(self) -> Lines:
         for line in self._stop(kill_runs=False, longest=0, again=True):
-            yield line if line is None or "done" not in line else {"says": "all are started again", "done": True}
+            yield line if line is None or "done" not in line else {"says": "starting all of them again", "done": True}
 
     def _stop(self, *, kill_runs: bool, longest: float, again: bool = False) -> Lines:
         """Stop all services, and with `kill_runs` the runs before them, while their ends can still be written down."""
         self._again = again
+        ended: set[str] = set()
         if self.fleet.goal is Goal.RUN and kill_runs:
-            yield from self._end_runs(longest, wait_for_reports=True)
+            yield from self._end_runs(ended, longest, wait_for_reports=True)
         if self.fleet.goal is Goal.RUN:
             self._notifier.say("STOPPING=1")
             self._do(self.fleet.stop(time.monotonic()))
-        yield {"says": "services are stopped"}
+        if not self.fleet.is_down:
+            yield {"says": "stopping the services"}
         while not self.fleet.is_down:
             yield None
         if kill_runs:
-            yield from self._end_runs(longest, wait_for_reports=False)
+            yield from self._end_runs(ended, longest, wait_for_reports=False)
             yield from self._end_zygotes()
-        left = len(live_runs(self.home))
+        left = live_runs(self.home)
         self._over = True
-        yield {"says": "stopped", "runs": left, "done": True}
+        yield {"says": "stopped", "runs": len(left), "ended": len(ended - left.keys()), "done": True}
 
-    def _end_runs(self, longest: float, *, wait_for_reports: bool) -> Lines:
-        """Stop the runs that live now; a new one that begins meanwhile is for the second call."""
+    def _end_runs(self, told: set[str], longest: float, *, wait_for_reports: bool) -> Lines:
+        """Stop the runs that live now and put them among `told`; one that begins meanwhile is for the second call."""
         names = set(live_runs(self.home))
-        if names:
-            yield {"says": f"{len(names)} {'run is' if len(names) == 1 else 'runs are'} told to stop"}
+        if sentence := _stopping(len(names & told), len(names - told), first=wait_for_reports):
+            yield {"says": sentence}
+        told |= names
         ordered: set[str] = set()
         deadline = time.monotonic() + longest + _BEYOND_GRACE
         while time.monotonic() < deadline:
@@ -252,8 +255,8 @@ class Manager:
                 break
             ordered |= stop_runs(self.home, {name: live[name] for name in live.keys() - ordered}, longest)
             yield None
-        told = time.monotonic() + _FOR_REPORTS
-        while wait_for_reports and time.monotonic() < told and self._unarchived(names):
+        committed = time.monotonic() + _FOR_REPORTS
+        while wait_for_reports and time.monotonic() < committed and self._unarchived(names):
             yield None
 
     def _unarchived(self, names: set[str]) -> bool:
@@ -318,6 +321,16 @@ class Manager:
         if self._notifier.every is not None and now - self._alive_at >= self._notifier.every:
             self._alive_at = now
             self._notifier.say("WATCHDOG=1")
+
+
+def _stopping(again: int, new: int, *, first: bool) -> str:
+    """Say which runs are being stopped; in the second round those that did not end, and those that began meanwhile."""
+    words = []
+    if again:
+        words.append(f"stopping {again} run{'s' * (again != 1)} again that did not end")
+    if new:
+        words.append(f"stopping {new} run{'s' * (new != 1)}{'' if first else ' that began meanwhile'}")
+    return ", ".join(words)
 
 
 def _sentence(lines: list[str]) -> str:

@@ -149,3 +149,19 @@ def test_nobody_there_is_said_at_once_with_the_address():
     with pytest.raises(ServerAway, match=r"http://127.0.0.1:1 \(connection refused\)"):
         client.health()
     client.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "foo:5883", "ftp://foo", "http://", "http://a:x", "http://a:99999", "http://[::1", ""]
+)
+def test_what_is_no_address_is_refused_with_what_one_looks_like(url):
+    with pytest.raises(BadRequest) as caught:
+        Client(url, "token")
+    assert "http://" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "url", ["http://foo", "https://foo.example/", "http://[::1]:5883", "http://127.0.0.1:5883/apsis/"]
+)
+def test_an_address_is_taken_without_its_last_slash(url):
+    assert Client(url, "token").url == url.rstrip("/")

@@ -97,6 +97,60 @@ def test_a_folder_that_cannot_be_written_is_said_without_a_traceback(tmp_path, c
     assert "make room" in said
 
 
+@pytest.mark.parametrize("left", [None, "", "\n"])
+def test_a_token_that_is_gone_or_empty_is_made_anew_and_nothing_else(tmp_path, capsys, left):
+    home = Home(tmp_path / "home")
+    init(home.root)
+    config = home.config.read_text()
+    home.token.unlink() if left is None else home.token.write_text(left)
+    assert init(home.root) == 0
+    assert mode(home.token) == 0o600
+    assert len(home.token.read_text().strip()) >= 40
+    assert home.config.read_text() == config
+    assert "Made a new token" in capsys.readouterr().out
+
+
+def test_a_disk_that_fills_up_leaves_no_half_of_a_file(tmp_path, capsys, monkeypatch):
+    """Each file of the home in turn is the one that has no room."""
+    home = Home(tmp_path / "home")
+    for room in range(3):
+        written = []
+
+        def full(descriptor, written=written, room=room):
+            written.append(descriptor)
+            if len(written) > room:
+                raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("os.fsync", full)
+        status = init(home.root)
+        monkeypatch.undo()
+        assert status == (1 if room < 2 else 0)
+        said = capsys.readouterr().err
+        assert ("No space left on device" in said and str(home.root) in said) or status == 0
+        for path in (path for path in home.root.iterdir() if path.is_file()):
+            assert path.stat().st_size > 0
+            assert not path.name.endswith(".new")
+    assert load_config(home).web.port == 5883
+
+
+@pytest.mark.parametrize("words", [["token"], ["status"], ["stop"], ["restart"], ["reload"], ["logs"], ["start"]])
+def test_a_folder_that_is_no_home_is_called_so_in_the_same_words(tmp_path, capsys, words):
+    assert run(group, "apsisctl", ["--home", str(tmp_path), *words]) == 1
+    assert capsys.readouterr().err == (
+        f"Error: {tmp_path} is not an Apsis home: it has no apsis.yaml.\n  make one with: apsisctl init {tmp_path}\n"
+    )
+
+
+def test_without_a_command_there_is_the_help(capsys):
+    from apsis.cli.main import group as people
+
+    for tool, name in ((group, "apsisctl"), (people, "apsis")):
+        assert run(tool, name, []) == 0
+        said = capsys.readouterr()
+        assert said.out.startswith(f"Usage: {name} ")
+        assert said.err == ""
+
+
 CONFIGS = {
     "web:\n  bind: 127.0.0.1\n  # the port\n  port: 5883 # ours\nlog: {level: info}\n": "  port: 7000 # ours\n",
     "web:\n  bind: 127.0.0.1\n": "web:\n  port: 7000\n  bind: 127.0.0.1\n",

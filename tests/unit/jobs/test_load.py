@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from apsis.jobs import load_jobs
+from apsis.messages.body import encode
+
 GOOD = "program: 'true'\n"
 
 
@@ -204,3 +207,23 @@ def test_loading_plain_jobs_does_not_import_templates_holidays_or_cron(jobs_dir)
     )
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_plain_file_is_named_on_one_line_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "new\nline.yaml").write_text("program: 'true'\n")
+    (tmp_path / "\udcff.yaml").write_text("program: 'true'\n")
+    (tmp_path / "calendars").mkdir()
+    os.mkfifo(tmp_path / "calendars" / "pipe.cal")
+    errors = load_jobs(tmp_path).errors
+    assert {error.file: error.message.partition(";")[0] for error in errors}.keys() >= {
+        "calendars/pipe.cal",
+        "gone.yaml",
+        "new\\nline.yaml",
+        "pipe.yaml",
+        "\\udcff.yaml",
+    }
+    encode(errors)
+    assert any(error.file == "calendars/pipe.cal" and "no plain file" in error.message for error in errors)

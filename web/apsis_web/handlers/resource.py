@@ -30,6 +30,10 @@ log = logging.getLogger("web")
 
 _PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _KEY: Final = re.compile(r"[!-~]{1,128}")
+#: levels of a body, as of a job file
+DEPTH_MAX: Final = 100
+#: brackets, and the texts in which they mean nothing
+_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 T = TypeVar("T")
 
 
@@ -84,6 +88,7 @@ class Resource(Gate):
         Raises:
             BadRequest: it is not JSON, or not of this form; `loc` says where.
         """
+        _check_depth(self.request.body)
         try:
             return msgspec.json.decode(self.request.body or b"{}", type=kind)
         except msgspec.ValidationError as error:
@@ -191,6 +196,17 @@ def _known(error: HTTPError, method: str, path: str) -> ApsisError | None:
         case 400:
             return BadRequest(error.log_message or "the request cannot be read")
     return None
+
+
+def _check_depth(body: bytes) -> None:
+    """Raise BadRequest if JSON is nested too deep: it is read and written by calls that go down with it."""
+    if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
+        return
+    depth = 0
+    for found in _NESTING.finditer(body):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found.group(), 0)
+        if depth > DEPTH_MAX:
+            raise BadRequest(f"the body is nested more than {DEPTH_MAX} levels deep", hint="send it flatter")
 
 
 def _hint_of(kind: Any) -> str:

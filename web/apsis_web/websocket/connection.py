@@ -177,10 +177,17 @@ class Connection:
             self.close()
 
     async def _write_on(self) -> None:
-        """Write what there is, then wait for more; the next frame is built only when the last has gone."""
+        """Write what there is, then wait for more; the next frame is built only when the last has gone.
+
+        It asks whether the connection is closed besides being cancelled: `wait_for` takes a cancellation for nothing
+        where what it waits for has come at the same moment. A writer that went on would wait for ever, be
+        collected as garbage while pending, and that ends the process.
+        """
         try:
             while True:
                 pause = await self._write_all()
+                if self._closed:
+                    return
                 try:
                     await asyncio.wait_for(self._woken.wait(), pause)
                 except TimeoutError:
@@ -201,7 +208,7 @@ class Connection:
         while True:
             self._woken.clear()
             await self._write_answers()
-            if not self._site.cache.loaded:
+            if self._closed or not self._site.cache.loaded:
                 return None
             await self._greet()
             pauses: list[float] = []

@@ -165,9 +165,13 @@ class RunsSubscription(Subscription):
 
     def _gone(self, inside: dict[int, int], *, cut: bool) -> set[int]:
         """Return the numbers of rows that the client may have and is to drop."""
-        if cut:
-            return set(self._sent) - set(inside)
         cache = self.site.cache
+        if cut:
+            gone = set(self._sent)
+            if self._resumed:
+                # Of what has changed while the client was away nobody knows whether the client has it.
+                gone |= {change.num for change in cache.changes.since(self.seq) if change.num is not None}
+            return gone - set(inside)
         gone = set()
         for change in cache.changes.since(self.seq):
             num = change.num
