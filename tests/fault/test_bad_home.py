@@ -210,25 +210,6 @@ def test_a_damaged_database_is_called_so_in_one_line(home: Path, damage: str) ->
     starts(home)
 
 
-@pytest.mark.timeout(120)
-def test_a_restored_backup_repeats_nothing_mixes_nothing_up_and_goes_on(home: Path) -> None:
-    """As every message about a damaged database advises. The runs since the backup exist only with the host."""
-    backup = whole(home)
-    for word in ("second", "third"):
-        assert say(home, "apsisctl", "start", "--port", "0").code == 0
-        assert say(home, "apsis", "run", "good", f"word={word}", "--wait").code == 0
-        assert say(home, "apsisctl", "stop").code == 0
-    for left in (home / "db").iterdir():
-        left.unlink()
-    (home / "db" / "apsis.db").write_bytes(backup)
-
-    assert say(home, "apsisctl", "start").code == 0
-    made = say(home, "apsis", "run", "good", "word=fourth", "--wait", "--timeout", "20", "-o", "ids")
-    assert made.code == 0, made
-    run_id = made.out.split()[0]
-    assert say(home, "apsis", "output", run_id).out == "fourth\n"
-
-
 # Another user
 
 

@@ -33,7 +33,7 @@ class NewerDatabase(DatabaseRefused):
     def __init__(self, path: Path, schema: int) -> None:
         super().__init__(
             f"{path} has schema {schema}, and this version of Apsis knows schemas up to {SCHEMA}",
-            hint="install the version that wrote it, or restore a backup made before the upgrade",
+            hint="install the version that wrote it, or put back a backup of the whole home from before the upgrade",
         )
 
 
@@ -89,7 +89,7 @@ def _hint(error: Exception) -> str:
         return "make room, then start again"
     if "readonly" in text:
         return "make the file and its folder writable for the user who runs Apsis"
-    return "look at the disk, or restore a backup"
+    return "look at the disk, or put back a backup of the whole home: database, spool and output belong together"
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
