@@ -78,7 +78,8 @@ class Peer:
         self._context = zmq.Context()
         self._seek()
         try:
-            await asyncio.wait_for(self._first, timeout)
+            async with asyncio.timeout(timeout):
+                await self._first
         except TimeoutError:
             await self.close()
             raise BusTimeout("the hub", timeout or 0) from None
@@ -172,7 +173,8 @@ class Peer:
         try:
             if not self._post(verb.encode(), msgid, to, encode(body), None, bulk):
                 raise BusRefused(self._why_not(bulk), message="it was not sent")
-            return await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout):
+                return await future
         except TimeoutError:
             raise BusTimeout(to, timeout) from None
         finally:

@@ -145,7 +145,8 @@ async def _live(service: Service, lock: ServiceLock) -> ExitCode:
     process.end_within(code)
     starting.cancel()
     try:
-        await asyncio.wait_for(service.stop(), process.END_WITHIN - 1)
+        async with asyncio.timeout(process.END_WITHIN - 1):
+            await service.stop()
     except TimeoutError:
         service.log.warning("%s did not stop in time and is cut off", service.name, extra={"event": "cut_off"})
     service.log.info("%s ended", service.name, extra={"event": "ended", "status": int(code)})

@@ -50,3 +50,13 @@ def test_rooms_are_named_by_what_is_in_them() -> None:
 
 def test_the_source_roots_of_the_floors_are_no_packages() -> None:
     assert [place for place in ("bus", "services", "web") if (ROOT / place / "__init__.py").exists()] == []
+
+
+def test_no_cancellation_is_swallowed() -> None:
+    """`asyncio.wait_for` of Python 3.11 takes a cancellation for nothing where what it waits for has just come."""
+    call = "asyncio.wait" + "_for("
+    found = [
+        path for path in tracked("apsis/*.py", "bus/*.py", "services/*.py", "web/*.py") if call in path.read_text()
+    ]
+
+    assert [str(path.relative_to(ROOT)) for path in found] == []

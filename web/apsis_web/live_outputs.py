@@ -61,7 +61,8 @@ class Growth:
     async def wait(self, seconds: float) -> None:
         """Return when it has grown, or after some seconds, for a word may be lost."""
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return
         finally:

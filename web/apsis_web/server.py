@@ -108,7 +108,8 @@ class Web(Service):
         await self._peer.close()
         self._site.database.close()
         try:
-            await asyncio.wait_for(self._server.close_all_connections(), 1.0)
+            async with asyncio.timeout(1.0):
+                await self._server.close_all_connections()
         except TimeoutError:
             self.log.warning("some connections did not close in time", extra={"event": "cut_off"})
 

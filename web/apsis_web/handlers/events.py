@@ -85,7 +85,8 @@ class Events(Resource):
 
 async def _wait(woken: asyncio.Event) -> None:
     try:
-        await asyncio.wait_for(woken.wait(), _LOOK)
+        async with asyncio.timeout(_LOOK):
+            await woken.wait()
     except TimeoutError:
         return
     finally:

@@ -179,9 +179,8 @@ class Connection:
     async def _write_on(self) -> None:
         """Write what there is, then wait for more; the next frame is built only when the last has gone.
 
-        It asks whether the connection is closed besides being cancelled: `wait_for` takes a cancellation for nothing
-        where what it waits for has come at the same moment. A writer that went on would wait for ever, be
-        collected as garbage while pending, and that ends the process.
+        It asks whether the connection is closed besides being cancelled: a writer that went on would wait for ever,
+        be collected as garbage while pending, and that ends the process.
         """
         try:
             while True:
@@ -189,7 +188,8 @@ class Connection:
                 if self._closed:
                     return
                 try:
-                    await asyncio.wait_for(self._woken.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._woken.wait()
                 except TimeoutError:
                     continue
                 finally:
@@ -276,7 +276,8 @@ class Connection:
         return sub.interval if frames else sub.next_look()
 
     async def _write(self, frame: bytes) -> None:
-        await asyncio.wait_for(self._wire.write(frame), WRITE_TIMEOUT)
+        async with asyncio.timeout(WRITE_TIMEOUT):
+            await self._wire.write(frame)
 
 
 class _TooManySubs(ApsisError):
