@@ -7,7 +7,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +126,11 @@ class Stage:
             self.loop.run(self._host.close())
         if self._scheduler is not None:
             self._scheduler.close()
-        for process in (self.web, self.store, self.hub):
-            process.close()
-        self.loop.close()
+        with ExitStack() as rest:
+            # each is ended whatever is said of the others
+            rest.callback(self.loop.close)
+            for process in (self.hub, self.store, self.web):
+                rest.callback(process.close)
 
     def call(
         self,
