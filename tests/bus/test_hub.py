@@ -31,15 +31,16 @@ os.setgroups([]); os.setgid(uid); os.setuid(uid)
 context = zmq.Context()
 if kind == "sub":
     sock = context.socket(zmq.SUB)
+    monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
     sock.connect(f"ipc://{run}/hub.pub")
     sock.subscribe(b"v1/hello/x/y/")
 else:
     sock = context.socket(zmq.DEALER)
     sock.setsockopt(zmq.ROUTING_ID, os.urandom(16).hex().encode())
+    monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
     sock.connect(f"ipc://{run}/hub.{kind}")
     sock.send_multipart([b"A1", b"HELLO", bytes(16), b"hub", json.dumps({"t": "hello", "name": name}).encode()])
 sock.linger = 0
-monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 poller = zmq.Poller(); poller.register(sock, zmq.POLLIN); poller.register(monitor, zmq.POLLIN)
 ready = dict(poller.poll(10000))
 if sock in ready:
