@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import apsis
+from apsis import failpoints
 from apsis_services.supervisor.zygote.files import ROOT
 from apsis_services.supervisor.zygote.lock import Options
 
@@ -15,11 +17,15 @@ from apsis_services.supervisor.zygote.lock import Options
 _INTERPRETER: Final = ("-I", "-S", "-X", "utf8", "-c")
 _MAIN: Final = """
 import sys
-sys.path.append(sys.argv.pop(1))
+sys.path += sys.argv.pop(1).split("\\n")
 from apsis_services.supervisor.zygote.zygote import main
 sys.exit(main())
 """
-_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | {
+    name: value for name, value in os.environ.items() if name == failpoints.VARIABLE
+}
+#: where `apsis_services` lies, and where `apsis` does: one folder where they are installed, two in a checkout
+_ROOTS: Final = "\n".join(dict.fromkeys((ROOT, str(Path(apsis.__file__).parent.parent))))
 
 
 def start_zygote(options: Options, log_file: Path) -> int:
@@ -30,7 +36,7 @@ def start_zygote(options: Options, log_file: Path) -> int:
     Raises:
         OSError: the log cannot be opened, or there is no such interpreter.
     """
-    arguments = [sys.executable, *_INTERPRETER, _MAIN, ROOT, json.dumps(options._asdict())]
+    arguments = [sys.executable, *_INTERPRETER, _MAIN, _ROOTS, json.dumps(options._asdict())]
     appending = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     pid = os.posix_spawn(
         sys.executable,
