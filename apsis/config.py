@@ -26,7 +26,14 @@ _BOUNDS: Final = {
     "schedule.max_age": (0, _CENTURY),
     "runs.lookback": (0, _CENTURY),
     "waiting.max_time": (0, _CENTURY),
+    "disk.min_free_percent": (0, 100),
+    "disk.min_free_bytes": (0, 1 << 62),
     "output.max_bytes": (1, 1 << 62),
+    "output.keep.days": (0, 36_525),
+    "output.keep.count": (1, 1 << 62),
+    "output.keep.bytes": (1, 1 << 62),
+    "output.total_bytes": (1, 1 << 62),
+    "output.spare": (0, 100),
 }
 _LEVELS: Final = ("debug", "info", "warning", "error")
 #: msgspec's words for what is expected, in those of one who writes the file
@@ -70,10 +77,37 @@ class Waiting(Section, frozen=True, kw_only=True):
     max_time: float | None = None
 
 
-class Output(Section, frozen=True, kw_only=True):
-    """How much of a run's output is kept, where its job does not say; bytes."""
+class Keep(Section, frozen=True, kw_only=True):
+    """How long outputs are kept, where their job does not say: whichever limit comes first; None: no limit.
 
+    Days since the end of the run; outputs of one job; bytes on the disk of all outputs of one job.
+    """
+
+    days: float | None = None
+    count: int | None = None
+    bytes: int | None = None
+
+
+class Output(Section, frozen=True, kw_only=True):
+    """How much of what runs print is kept, and how long."""
+
+    #: bytes of a run's output, head and tail, where its job does not say
     max_bytes: int = 256 * MIB
+    keep: Keep = Keep()
+    #: bytes on the disk of all outputs together: the oldest go first; None: no limit
+    total_bytes: int | None = None
+    #: per cent of the disk: with less free, the middles of the largest outputs that the store has not got are given up
+    spare: float = 2.0
+
+
+class Disk(Section, frozen=True, kw_only=True):
+    """How much must be free, on the disks of the database and of each spool, for anything new to be started.
+
+    The smaller of the two counts; with either at 0 nothing is ever held up. ADR 6 says why.
+    """
+
+    min_free_percent: float = 10.0
+    min_free_bytes: int = 2 * 1024 * MIB
 
 
 class Log(Section, frozen=True, kw_only=True):
@@ -90,8 +124,11 @@ class Settings(Section, frozen=True, kw_only=True):
     runs: Runs = Runs()
     waiting: Waiting = Waiting()
     output: Output = Output()
+    disk: Disk = Disk()
     log: Log = Log()
     resources: dict[str, int] = {}
+    #: name of a secret: the file that holds it, from the home; others are `keys/secrets/NAME`
+    secrets: dict[str, str] = {}
 
 
 class File(Settings, frozen=True, kw_only=True):
@@ -183,8 +220,9 @@ def _mismatch(document: dict[str, Any], sentence: str, home: Home) -> ConfigErro
 
 def _refuse_values(file: File, home: Home) -> None:
     for key, (least, most) in _BOUNDS.items():
-        section, _, name = key.partition(".")
-        value = getattr(getattr(file, section), name)
+        value: Any = file
+        for name in key.split("."):
+            value = getattr(value, name)
         if value is not None and not least <= value <= most:  # so written, NaN is refused too
             raise ConfigError(f"{home.config}: {key} {value} is not between {least:.0f} and {most:.0f}", loc=key)
     if file.log.level not in _LEVELS:

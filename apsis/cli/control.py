@@ -18,6 +18,7 @@ _ENTRIES: Final = {
     "status": Entry("apsis.cli.ctl.status", "Show what runs; exit 0 ok, 1 degraded, 3 stopped."),
     "logs": Entry("apsis.cli.ctl.logs", "Print the services' logs."),
     "reload": Entry("apsis.cli.ctl.reload", "Read the job directory again."),
+    "db": Entry("apsis.cli.ctl.db", "Back up, check and put back the database."),
     "token": Entry("apsis.cli.ctl.token", "Print the admin token, to log in with."),
 }
 

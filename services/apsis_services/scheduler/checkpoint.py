@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from apsis_services.scheduler.holders import named, readers
+
 log = logging.getLogger("scheduler")
 
 #: seconds between two looks, and the size of the log from which on it is moved
@@ -13,6 +15,8 @@ PERIOD: Final = 2.0
 SIZE: Final = 1 << 20
 #: the size at which the log is cut, for which writers wait some milliseconds
 CUT: Final = 64 << 20
+#: the size from which on a reader who keeps the log from being moved is told of
+HELD: Final = 256 << 20
 
 
 class Checkpointer:
@@ -24,6 +28,7 @@ class Checkpointer:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="checkpoint", daemon=True)
         self._moved = 0
+        self._warning = ""
 
     def start(self) -> None:
         """Begin."""
@@ -33,6 +38,10 @@ class Checkpointer:
         """End; waits for a checkpoint that is under way, two seconds at most."""
         self._over.set()
         self._thread.join(2.0)
+
+    def warnings(self) -> list[str]:
+        """Return what a person should do about the log's growth; nothing, as long as it is moved."""
+        return [self._warning] if self._warning else []
 
     def _work(self) -> None:
         while not self._over.wait(PERIOD):
@@ -49,10 +58,31 @@ class Checkpointer:
             return
         if written.st_size < SIZE or written.st_mtime_ns == self._moved:
             return
+        moved = self._move(cut=written.st_size > CUT)
+        self._warning = "" if moved or written.st_size < HELD else _warn(self._path, written.st_size)
+        if moved:
+            self._moved = written.st_mtime_ns
+
+    def _move(self, *, cut: bool) -> bool:
+        """Move the log into the database; False: a reader still needs a part of it."""
         sql = sqlite3.connect(self._path, isolation_level=None, timeout=0.2)
         try:
             sql.execute("PRAGMA synchronous = full")
-            sql.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if written.st_size > CUT else 'PASSIVE'})")
+            _, frames, moved = sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if moved < frames:
+                return False
+            if cut:
+                # only where nobody is in the way: it would have the writer wait for them, each time
+                busy, _, _ = sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+            return True
         finally:
             sql.close()
-        self._moved = written.st_mtime_ns
+
+
+def _warn(path: Path, size: int) -> str:
+    held = named(readers(path)) or "somebody"
+    return (
+        f"the database's log has grown to {size / 1e6:.0f} MB, as {held} has been reading for long; "
+        f"end that transaction, or the process"
+    )

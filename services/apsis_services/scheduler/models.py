@@ -138,6 +138,7 @@ Run.add_index(Run.time_key, Run.num, name="run_by_time")
 Run.add_index(Run.job_id, Run.time_key, name="run_by_job")
 # partial, so that an unfinished run's steps touch no index at all
 Run.add_index(Run.job_id, Run.args_key, Run.state, where=SQL("finished = 1"), name="run_finished")
+Run.add_index(Run.job_id, Run.args_key, Run.num, where=SQL("finished = 1"), name="run_ended")
 Run.add_index(Run.job_id, Run.due, where=SQL("finished = 0"), name="run_unfinished")
 # "two schedules that give the same (args, nominal time) make one run", also where the core errs
 Run.add_index(Run.job_id, Run.due, Run.args_key, where=SQL("expected = 1"), unique=True, name="run_made")
