@@ -19,6 +19,8 @@ from apsis.errors import ApsisError, BadRequest, Conflict, Denied, NotFound, Una
 Json = dict[str, Any]
 
 _PART: Final = 64 * 1024
+#: hits of one request of a search
+_HITS: Final = 1000
 #: seconds without a byte after which a stream is asked for anew: the other end may be gone without a word
 _SILENCE: Final = 30.0
 _PAUSE: Final = 0.1
@@ -57,6 +59,8 @@ class Client:
         self.patience = patience
         #: called with a sentence each time that a stream was broken and goes on
         self.on_resumed: Callable[[str], None] = lambda _sentence: None
+        #: told of the [start, stop) bytes that were left out of an output, where they would have come
+        self.on_gap: Callable[[int, int], None] = lambda _start, _stop: None
         self._timeout = timeout
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "apsis-client"}
         self._was_open = False
@@ -107,7 +111,7 @@ class Client:
         return dict(self.create({"job_id": job_id, "args": dict(args or {}), **more})["runs"][0])
 
     def act(self, run_id: str, action: str, **order: Any) -> Json:
-        """Do one of start, skip, stop, kill, signal, mark, rerun; returns `{run, seq}` (or `{runs, seq}`)."""
+        """Do one of start, skip, stop, kill, signal, mark, rerun, abandon; returns `{run, seq}` (or `{runs, seq}`)."""
         return self.call("POST", f"/runs/{_part(run_id)}/{action}", body=order)
 
     def reload(self, *, dry_run: bool = False, force: bool = False) -> Json:
@@ -126,14 +130,47 @@ class Client:
         return self.call("GET", f"/runs/{_part(run_id)}/output/{_part(stream)}/tail", {"count": count})
 
     def read_output(self, run_id: str, stream: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes [start, stop) as they are stored, `stop` None: to the present end."""
-        if stop is None:
-            stop = self.outputs(run_id).get(stream, {}).get("length", 0)
-        yield from self._bytes(run_id, stream, start, stop)
+        """Yield the bytes [start, stop) as they are stored, `stop` None: to the present end.
+
+        What was left out of the output (its middle, beyond `max_bytes`) is not made up: `on_gap` is told of it.
+        """
+        known = self.outputs(run_id).get(stream, {})
+        end_at = int(known.get("length", 0)) if stop is None else stop
+        for gap, end in known.get("gaps", ()):
+            if end <= start or gap >= end_at:
+                continue
+            if gap > start:
+                yield from self._bytes(run_id, stream, start, gap)
+            self.on_gap(max(gap, start), min(end, end_at))
+            start = end
+        if start < end_at:
+            yield from self._bytes(run_id, stream, start, end_at)
 
     def follow_output(self, run_id: str, stream: str, start: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from `start` on, and what is printed, until the output is complete."""
+        """Yield the bytes from `start` on, and what is printed, until the output is complete; gaps as above."""
         yield from self._bytes(run_id, stream, start, None)
+
+    def search_output(self, run_id: str, stream: str, q: str, **more: Any) -> Iterator[Json]:
+        """Yield the lines that hold a text as `{line, offset, at, text, span}`; more: regex, ignore_case.
+
+        Raises:
+            ApsisError: it cannot be searched, or it took too long on a line.
+        """
+        start: int | None = 0
+        path = f"/runs/{_part(run_id)}/output/{_part(stream)}/search"
+        while start is not None:
+            begun, start, over = start, None, False
+            for line in self._lines(path, {"q": q, "from": begun, "limit": _HITS} | more):
+                said = json.loads(line)
+                if "error" in said:
+                    raise refusal(422, line)
+                if said.get("t") == "hit":
+                    yield said
+                elif said.get("done"):
+                    over = True
+                    start = said["next"] if said["next"] < said["length"] else None
+            if not over:
+                raise ServerAway(self.url, "the search was broken off")
 
     # what happens
 
@@ -224,17 +261,27 @@ class Client:
         while stop is None or at < stop:
             began, before = time.monotonic(), at
             last = "" if stop is None else stop - 1
-            for data in self._stream(path, {} if stop else {"follow": 1}, {"Range": f"bytes={at}-{last}"}):
+            query = {} if stop else {"follow": 1, "gaps": "stop"}
+            for data in self._stream(path, query, {"Range": f"bytes={at}-{last}"}):
                 wanted = data if stop is None else data[: stop - at]
                 at += len(wanted)
                 yield wanted
             silent = time.monotonic() - began if at == before else 0.0
+            if stop is None and (end := self._gap_at(run_id, stream, at)) is not None:
+                self.on_gap(at, end)
+                at = end
+                continue
             if stop is None and self._has_ended(run_id, stream, at, silent):
                 return
             if stop is not None and at < stop and silent:
                 raise ServerAway(self.url, "the output does not come")
             if stop is None or at < stop:
                 self.on_resumed("reconnected, no bytes lost")
+
+    def _gap_at(self, run_id: str, stream: str, at: int) -> int | None:
+        """Return where the gap ends that a position is in; None: it is in none."""
+        known = self._patiently(lambda: self.outputs(run_id)).get(stream, {})
+        return next((end for gap, end in known.get("gaps", ()) if gap <= at < end), None)
 
     def _has_ended(self, run_id: str, stream: str, at: int, silent: float) -> bool:
         """Say whether nothing more comes of a stream than the `at` bytes that were read."""

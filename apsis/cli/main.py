@@ -21,6 +21,7 @@ _ENTRIES: Final = {
     "log": Entry(f"{_HERE}.log", "Print what happened to a run, and why."),
     "watch": Entry(f"{_HERE}.watch", "Watch runs live; plain lines when piped."),
     "wait": Entry(f"{_HERE}.wait", "Wait until runs have finished."),
+    "abandon": Entry(f"{_HERE}.abandon", "Give up a run whose host cannot be reached."),
     "rerun": Entry(f"{_HERE}.rerun", "Run runs again."),
     "start": Entry(f"{_HERE}.start", "Start scheduled or waiting runs now."),
     "skip": Entry(f"{_HERE}.skip", "Skip runs that have not started."),

@@ -39,7 +39,10 @@ class JobEvent(Body, frozen=True, kw_only=True, tag="job"):
 
 
 class SysEvent(Body, frozen=True, kw_only=True, tag="sys"):
-    """Scheduler publishes on `v1/ev/sys/KIND/`: `started`, `reloaded`, `not_run` (a range of due times), `host`."""
+    """Scheduler publishes on `v1/ev/sys/KIND/`: `started`, `reloaded`, `not_run` (a range of due times), `host`,
+    `room` (a disk is too full for new runs, or no more), `journal` (the database was put back from a backup, and has
+    a new number).
+    """
 
     id: int
     at: str
@@ -61,6 +64,10 @@ class Heartbeat(Body, frozen=True, kw_only=True, tag="hb"):
     now: str
     #: what keeps the scheduler from its work, for health; empty: nothing
     problems: list[str] = []
+    #: what does not keep it from its work, and should be looked at
+    warnings: list[str] = []
+    #: random number made at each start of the scheduler; 0: not known
+    life: int = 0
 
 
 class Welcome(Body, frozen=True, kw_only=True, tag="welcome"):

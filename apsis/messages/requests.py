@@ -34,7 +34,7 @@ class CreateAdHoc(Body, frozen=True, kw_only=True, tag="create_ad_hoc"):
 
 
 class ActOnRun(Body, frozen=True, kw_only=True, tag="act"):
-    """Do one thing to one run: `start`, `skip`, `stop`, `kill`, `signal`, `mark`, `rerun`."""
+    """Do one thing to one run: `start`, `skip`, `stop`, `kill`, `signal`, `abandon`, `mark`, `rerun`."""
 
     run_id: str
     action: str

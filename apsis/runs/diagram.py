@@ -28,6 +28,8 @@ acknowledged.
 _TAIL = """
 Beside the steps there is `mark`: a person may turn one finished state into another, which is recorded as such and
 carries out no actions. Whether a run's host can be reached (`reachable`) is a mark beside its state, never a state.
+A person may `abandon` a run that is marked so: it ends in error, and its true end, should it be heard of, is stored as
+`refused` beside that. A run that a host tells of after a restore enters its states at once, with the times of then.
 """
 
 

@@ -74,6 +74,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     outputs: dict[str, int] = {}
     #: process id of the program, while it is known
     pid: int | None = None
+    #: number of the database under which its host and its output have it; 0: not known
+    journal: int = 0
+    #: the id under which they have it, where that is not `run_id`; empty: it is
+    held_as: str = ""
     #: grows by one with each change of this run
     rev: int = 0
 

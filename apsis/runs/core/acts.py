@@ -1,4 +1,4 @@
-"""Acts of people on one run: start, skip, stop, kill, signal, mark, rerun."""
+"""Acts of people on one run: start, skip, stop, kill, signal, abandon, mark, rerun."""
 
 import signal as signals
 from typing import Any
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from apsis.errors import BadRequest, Conflict, NotFound
 from apsis.jobs.bind import complete_args
-from apsis.messages.dispatch import Signal
+from apsis.messages.dispatch import Revoke, Signal
 from apsis.messages.requests import ActOnRun
 from apsis.runs.core.book import HOLDING
 from apsis.runs.core.making import new_row
@@ -16,6 +16,7 @@ from apsis.runs.core.rows import RunRow
 from apsis.runs.core.starts import consider
 from apsis.runs.core.stops import order_stop
 from apsis.runs.core.turn import Turn
+from apsis.runs.run import Exit
 from apsis.runs.states import FINISHED, State
 from apsis.times import parse_time
 
@@ -42,12 +43,14 @@ def act(turn: Turn, deed: ActOnRun, actor: str) -> dict[str, Any]:
         _stop(turn, row, actor, kill=deed.action == "kill")
     elif deed.action == "signal":
         _signal(turn, row, deed, actor)
+    elif deed.action == "abandon":
+        _abandon(turn, row, actor)
     elif deed.action == "mark":
         _mark(turn, row, deed, actor)
     elif deed.action == "rerun":
         return _shown(turn, _rerun(turn, row, deed, actor))
     else:
-        known = "start, skip, stop, kill, signal, mark, rerun"
+        known = "start, skip, stop, kill, signal, abandon, mark, rerun"
         raise BadRequest(f"there is no act {deed.action!r}", hint=f"known: {known}", loc="action")
     return _shown(turn, row)
 
@@ -87,8 +90,27 @@ def _signal(turn: Turn, row: RunRow, deed: ActOnRun, actor: str) -> None:
     if row.run.host is None:
         raise Conflict(f"{row.run.run_id} has no process: it is a no-op", hint="stop it instead")
     host = turn.book.hosts[row.run.host]
-    turn.command(host, row.run.run_id, Signal, run_id=row.run.run_id, signal=number, by=actor)
+    turn.command(host, row.run.run_id, Signal, **turn.named(row), signal=number, by=actor)
     turn.note(row, f"signal {signals.Signals(number).name} sent by {actor}", actor=actor)
+
+
+def _abandon(turn: Turn, row: RunRow, actor: str) -> None:
+    """End a run whose host cannot be reached. What its host says of it later stands beside that, in its log."""
+    run, book = row.run, turn.book
+    _need(row, HOLDING, "abandoned", "skip it instead" if run.state in _PENDING else "it is not running")
+    host = book.hosts.get(run.host or "")
+    if host is None or run.reachable:
+        raise Conflict(
+            f"the host of {run.run_id} can be reached, so it cannot be abandoned",
+            hint="stop or kill it; only a run whose host has been away for a while is abandoned",
+        )
+    for command in list(book.commands.get(host.row.host, {}).values()):
+        if command.run_id == run.run_id:
+            # a start that still waits for its host would start what nobody waits for any more
+            turn.settle(command)
+    turn.command(host, run.run_id, Revoke, **turn.named(row))
+    reason = f"abandoned by {actor}: host {host.row.host} cannot be reached, and how it ended is not known"
+    turn.move(row, State.ERROR, reason, actor=actor, exit=Exit(error=reason), pid=None, reachable=True)
 
 
 def _mark(turn: Turn, row: RunRow, deed: ActOnRun, actor: str) -> None:

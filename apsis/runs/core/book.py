@@ -30,12 +30,20 @@ class Host:
 
     row: HostRow
     connected: bool = False
+    #: it has said HELLO to this life of ours. Before, nothing of it is heard: an ack would end its saying so
+    greeted: bool = False
     #: since when it has been away; None: it is not, or has been marked so
     away_since: datetime | None = None
     #: ids of process runs that hold a place here
     busy: set[str] = field(default_factory=set)
     #: when the oldest run to be forgotten was added
     forget_since: datetime | None = None
+    #: dispatch of the inventory that is under way, asked for in this life; None: there is none
+    counting: int | None = None
+    #: runs that it has told: (journal, id there)
+    told: set[tuple[int, str]] = field(default_factory=set)
+    #: runs that it must hold, as far as was known when it was asked
+    asked: set[str] = field(default_factory=set)
 
 
 class Timers:
@@ -65,7 +73,12 @@ class Book:
 
     def __init__(self, stored: Stored, archive: Archive, settings: Settings, parse: ParsesJob) -> None:
         self.journal = stored.journal
+        self.past = stored.past
+        self.life = stored.life
         self.term = stored.term
+        self.restored = stored.restored
+        #: the last run that was made before this start of the scheduler
+        self.made_before = stored.last_run
         self.head = stored.head
         self.last_run = stored.last_run
         self.latest = stored.latest
@@ -80,6 +93,8 @@ class Book:
         self.clock_is_back = False
         #: why the last reload was held, or ""
         self.held = ""
+        #: host ("": the scheduler's own disk): why nothing new is started there
+        self.no_room: dict[str, str] = {}
         self.rows: dict[str, RunRow] = {}
         self.waiting = Waiting()
         self.hosts: dict[str, Host] = {}
@@ -118,6 +133,8 @@ class Book:
         self.ahead = 0
         #: how often a waiting run was looked at: tests count it
         self.looks = 0
+        #: (journal, id there): runs that go by another number here
+        self.aliases: dict[tuple[int, str], str] = {}
         self._versions: dict[str, Job | None] = {}
         self._conditions: dict[str, list[Condition]] = {}
         self._restore(stored)
@@ -162,6 +179,20 @@ class Book:
         """Return any run, wherever it is kept."""
         return self.rows.get(run_id) or self.fresh.get(run_id) or self.archive.run(run_id)
 
+    def find_held(self, journal: int, run_id: str) -> RunRow | None:
+        """Return the run that a host has under this number and id; number 0: the host does not tell it."""
+        alias = self.aliases.get((journal, run_id))
+        row = self.find(alias or run_id)
+        if row is None or alias:
+            return row
+        if row.run.held_as:  # it has this number here alone
+            return None
+        return row if journal == 0 or self.journal_of(row) == journal else None
+
+    def journal_of(self, row: RunRow) -> int:
+        """Return the number of the database under which a run is claimed; the first of all for runs of old versions."""
+        return row.run.journal or (self.past[0] if self.past else self.journal)
+
     def conditions(self, row: RunRow) -> list[Condition]:
         """Return what a run waits for, as it was bound."""
         found = self._conditions.get(row.run.run_id)
@@ -182,6 +213,8 @@ class Book:
         if row is None:
             return
         run = row.run
+        if run.held_as:
+            self.aliases[run.journal, run.held_as] = run.run_id
         if run.state in FINISHED:
             self._conditions.pop(run.run_id, None)
             return

@@ -33,6 +33,7 @@ def do(turn: Turn, asked: Asked) -> None:
     """Do what is asked, or repeat the answer that it got before."""
     if repeated(turn, asked):
         return
+    turn.request = (asked.request.request_id, _hash(asked)) if asked.request.request_id else None
     try:
         result = _do(turn, asked)
     except JobError as error:
@@ -44,6 +45,24 @@ def do(turn: Turn, asked: Asked) -> None:
         _reply(turn, asked, Failed(code=code, message=error.message, hint=error.hint, loc=error.loc))
     else:
         _done(turn, asked, result)
+    finally:
+        turn.request = None
+
+
+def remember(turn: Turn, row: RunRow) -> None:
+    """Keep the answer to the request that asked for a run which a host has told of: asked again, it runs nothing."""
+    if row.facts.request is None:
+        return
+    request_id, body_hash = row.facts.request
+    known = _known(turn, request_id)
+    if known is not None and known[0] != body_hash:
+        return
+    if row.run.rerun_of is not None:
+        result: dict[str, Any] = {"run": _shown(turn, row)}
+    else:
+        told = known[1].result.get("runs", []) if known is not None else []
+        result = {"runs": [*(run for run in told if run["run_id"] != row.run.run_id), _shown(turn, row)]}
+    _keep_answer(turn, request_id, body_hash, Done(seq=turn.book.head, result=result))
 
 
 def repeated(turn: Turn, asked: Asked) -> bool:
@@ -92,9 +111,13 @@ def _done(turn: Turn, asked: Asked, result: dict[str, Any]) -> None:
     done = Done(seq=turn.book.head, result=result)
     request_id = asked.request.request_id
     if request_id:
-        turn.book.fresh_answers[request_id] = (body_hash, done)
-        turn.effects.requests.append(RequestRow(request_id, body_hash, turn.micros, encode(done)))
+        _keep_answer(turn, request_id, body_hash, done)
     _reply(turn, asked, done)
+
+
+def _keep_answer(turn: Turn, request_id: str, body_hash: str, done: Done) -> None:
+    turn.book.fresh_answers[request_id] = (body_hash, done)
+    turn.effects.requests.append(RequestRow(request_id, body_hash, turn.micros, encode(done)))
 
 
 def _do(turn: Turn, asked: Asked) -> dict[str, Any]:

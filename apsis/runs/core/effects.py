@@ -40,6 +40,8 @@ class Effects:
     acks: set[str] = field(default_factory=set)
     #: hosts that have just (re)connected: what is unanswered goes again at once
     greeted: set[str] = field(default_factory=set)
+    #: the database's new number: all that is sent from this commit on carries it
+    journal: int | None = None
     #: when the core wants its next `Tick`; None: not before something happens
     wake: datetime | None = None
 
@@ -61,6 +63,7 @@ class Effects:
         self.replies += later.replies
         self.acks |= later.acks
         self.greeted |= later.greeted
+        self.journal = later.journal or self.journal
         self.wake = later.wake
 
     @property

@@ -61,4 +61,22 @@ class HostLost:
     host: str
 
 
-Input = Tick | Began | Asked | JobsLoaded | HostSaid | HostLost
+@dataclass(frozen=True, slots=True)
+class RoomSeen:
+    """Somebody has looked how much room a disk has: that of a host's spool, or of the database (`host` is "")."""
+
+    host: str
+    #: why nothing new may be started there, as a sentence; empty: there is room
+    lack: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something happened to the installation that everybody is to be told."""
+
+    #: last part of the topic
+    kind: str
+    detail: dict[str, Any]
+
+
+Input = Tick | Began | Asked | JobsLoaded | HostSaid | HostLost | RoomSeen | Noted

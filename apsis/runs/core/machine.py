@@ -11,8 +11,9 @@ from apsis.runs.core.deeds import answer_reload, do, repeated
 from apsis.runs.core.due import begin
 from apsis.runs.core.effects import Effects
 from apsis.runs.core.follow_ups import follow_up
-from apsis.runs.core.inputs import Asked, Began, HostLost, HostSaid, Input, JobsLoaded
+from apsis.runs.core.inputs import Asked, Began, HostLost, HostSaid, Input, JobsLoaded, Noted, RoomSeen
 from apsis.runs.core.ports import Archive, ParsesJob
+from apsis.runs.core.renewal import renew
 from apsis.runs.core.reports import reports
 from apsis.runs.core.rows import Stored
 from apsis.runs.core.settings import Settings
@@ -74,12 +75,18 @@ class Core:
     def _take(self, turn: Turn, event: Input) -> None:
         if isinstance(event, Began):
             turn.sys_event("started", term=self.book.term)
+            if self.book.restored:
+                renew(turn, f"it was put back from a backup at {self.book.restored}")
         elif isinstance(event, Asked):
             do(turn, event)
         elif isinstance(event, JobsLoaded):
             self._load(turn, event)
         elif isinstance(event, HostLost):
             hosts.lost(turn, event.host)
+        elif isinstance(event, RoomSeen):
+            hosts.see_room(turn, event)
+        elif isinstance(event, Noted):
+            turn.sys_event(event.kind, **event.detail)
         elif isinstance(event, HostSaid):
             message = event.message
             if isinstance(message, HostHello):
@@ -140,7 +147,7 @@ class Core:
 
     def _refill(self, turn: Turn) -> None:
         book = self.book
-        if not book.loaded:
+        if not book.loaded or hosts.is_counting(book):
             return
         while book.refills and book.refills[0][0] <= turn.micros:
             _, key = heappop(book.refills)
@@ -155,11 +162,11 @@ class Core:
         book = self.book
         if book.clock_is_back:
             return turn.now + timedelta(seconds=60)
-        if book.short and book.loaded:
+        if book.short and book.loaded and not hosts.is_counting(book):
             return turn.now
         firsts = [book.ends.first(), book.stops.first(), book.give_up.first()]
         if book.loaded:
-            firsts += [book.due.first(), book.refills[0][0] if book.refills else None]
+            firsts += [book.due.first(), book.refills[0][0] if book.refills and not hosts.is_counting(book) else None]
         times = [micros for micros in firsts if micros is not None]
         times += [int(seconds * 1e6) for seconds in hosts.next_wake(book)]
         return from_micros(min(times)) if times else None

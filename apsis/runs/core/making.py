@@ -45,8 +45,14 @@ def new_row(
         expected=schedule is not None,
         job_version=job.version,
         rerun_of=rerun_of,
+        journal=book.journal,
     )
-    return RunRow(book.last_run, args_key(run.args), run, Facts(schedule=schedule, late_after=job.late_after))
+    return RunRow(
+        book.last_run,
+        args_key(run.args),
+        run,
+        Facts(schedule=schedule, late_after=job.late_after, request=turn.request),
+    )
 
 
 def expand_run(turn: Turn, job: Job, run: Run) -> Bound:

@@ -24,18 +24,25 @@ class MemoryTables:
         self.jobs: dict[str, JobRow] = {}
         self.versions: dict[str, tuple[str, dict[str, Any]]] = {}
         self.requests: dict[str, RequestRow] = {}
+        #: `journal`, `past` and `restored` count here as well, where they are set
         self.meta: dict[str, str] = {}
         #: (job, due, args): the number of the run that a schedule made
         self._made: dict[tuple[str, int, str], int] = {}
         #: (job, args): numbers of its runs
         self._same: dict[tuple[str, str], dict[int, None]] = {}
 
-    def begin_term(self) -> Stored:
-        """Count one more start of the scheduler, and return everything that it starts from."""
+    def begin_term(self, life: int = 0) -> Stored:
+        """Count one more start of the scheduler, and return everything that it starts from.
+
+        `life` tells this start from others of its term, after a restore; 0: they are not told apart.
+        """
         self.term += 1
         return Stored(
             journal=self.journal,
             term=self.term,
+            life=life,
+            past=tuple(int(number) for number in self.meta.get("past", "").split()),
+            restored=self.meta.get("restored", ""),
             head=len(self.events),
             last_run=int(self.meta.get("last_run", "0")),
             latest=max((to_micros(parse_time(event.at)) for event in self.events), default=0),
@@ -65,6 +72,7 @@ class MemoryTables:
             self.commands.pop(key, None)
         self.hosts |= effects.hosts
         self.meta |= effects.meta
+        self.journal = effects.journal or self.journal
         self.versions |= effects.versions
         self.requests |= {row.request_id: row for row in effects.requests}
         for cursor_key, cursor in effects.cursors.items():

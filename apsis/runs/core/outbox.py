@@ -1,15 +1,16 @@
 """Committed commands on their way: sent at once, and again until they are answered. Its time is monotonic seconds."""
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
+from apsis.messages.batches import batches
 from apsis.messages.dispatch import Commands
 from apsis.runs.core.rows import CommandRow
 
 #: seconds before an unanswered command is sent again, doubling up to the last
 RESEND_FIRST = 0.25
 RESEND_LAST = 5.0
-#: commands in one message, and how many unanswered ones are sent again at a time
-AT_ONCE = 64
+#: how many unanswered ones are sent again at a time
 AGAIN_AT_MOST = 256
 
 
@@ -22,14 +23,21 @@ class _Lane:
     fresh: list[int] = field(default_factory=list)
     again_at: float | None = None
     delay: float = RESEND_FIRST
+    #: the host has greeted this life of ours: it knows our term, and we know what it knows of our database
+    is_open: bool = False
 
 
 class Outbox:
-    """What was ordered and is not yet answered; asked by the shell for what to send now."""
+    """What was ordered and is not yet answered; asked by the shell for what to send now.
 
-    def __init__(self, journal: int, term: int) -> None:
+    Nothing goes to a host before its HELLO: only that shows whether our database is older than what it has done.
+    """
+
+    def __init__(self, journal: int, term: int, life: int = 0) -> None:
+        #: set anew when the database gets another number
         self.journal = journal
         self.term = term
+        self.life = life
         self._lanes: dict[str, _Lane] = {}
 
     def know(self, host: str, dispatch: int) -> None:
@@ -55,6 +63,7 @@ class Outbox:
     def greet(self, host: str) -> None:
         """Have everything that is unanswered sent at once: the host has just (re)connected."""
         lane = self._lanes.setdefault(host, _Lane())
+        lane.is_open = True
         lane.fresh = list(lane.open)
         lane.delay = RESEND_FIRST
 
@@ -66,6 +75,8 @@ class Outbox:
         """Return what is to be sent now, (host, message), and count it as sent."""
         messages = []
         for host, lane in self._lanes.items():
+            if not lane.is_open:
+                continue
             numbers = [number for number in lane.fresh if number in lane.open]
             lane.fresh = []
             if lane.again_at is not None and now >= lane.again_at:
@@ -82,18 +93,14 @@ class Outbox:
         return min((lane.again_at for lane in self._lanes.values() if lane.again_at is not None), default=None)
 
     def _messages(self, lane: _Lane, numbers: list[int]) -> list[Commands]:
-        """Return commands in messages of at most `AT_ONCE`, each for one (epoch, boot)."""
-        messages = []
+        """Return commands in messages that the bus carries, each for one (epoch, boot)."""
         floor = min(lane.open, default=lane.last + 1) - 1
-        batch: list[CommandRow] = []
-        for command in (lane.open[number] for number in numbers):
-            if batch and ((command.epoch, command.boot) != (batch[0].epoch, batch[0].boot) or len(batch) == AT_ONCE):
-                messages.append(self._message(batch, floor))
-                batch = []
-            batch.append(command)
-        if batch:
-            messages.append(self._message(batch, floor))
-        return messages
+        commands = (lane.open[number] for number in numbers)
+        return [
+            self._message(batch, floor)
+            for _, bound in groupby(commands, lambda command: (command.epoch, command.boot))
+            for batch in batches(bound, lambda command: command.command)
+        ]
 
     def _message(self, batch: list[CommandRow], floor: int) -> Commands:
         return Commands(
@@ -102,5 +109,6 @@ class Outbox:
             epoch=batch[0].epoch,
             boot=batch[0].boot,
             floor=floor,
+            life=self.life,
             items=[command.command for command in batch],
         )

@@ -32,6 +32,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: number of its start command, and the spool that it is bound to
     dispatch: int | None = None
     epoch: str | None = None
+    #: the boot of its host when that was ordered: in a cut of the power a claim may be lost with all that it led to
+    booted: str | None = None
+    #: the boot that a start was bound to which is not answered, and was taken back with the database's old number
+    boot: str | None = None
     #: the host has answered the start: the claim is in place there
     claimed: bool = False
     #: stop asked for, and by whom, while it was not yet known whether the program starts
@@ -40,6 +44,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stop_grace: float = 60.0
     #: it was ended by force, not asked to end
     killed: bool = False
+    #: (id, sha256 of its body) of the request that asked for it
+    request: tuple[str, str] | None = None
     #: a no-op ends at this time
     ends: str | None = None
 
@@ -77,6 +83,10 @@ class HostRow(msgspec.Struct, frozen=True, kw_only=True):
     cores: int = 1
     #: finished and committed runs whose journals the host may archive; sent as `Forget` in batches
     forget: list[str] = []
+    #: number of the database for which this host has told all that it holds; nothing is dispatched to it before
+    journal: int = 0
+    #: the clock when the last report was applied: what the host archived long before it is known here
+    heard: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +139,12 @@ class Stored:
     cursors: list[CursorRow] = field(default_factory=list)
     hosts: list[HostRow] = field(default_factory=list)
     commands: list[CommandRow] = field(default_factory=list)
+    #: random number of this start of the scheduler; 0: lives of one term are not told apart
+    life: int = 0
+    #: numbers that this database had before, and of others whose runs it has taken over
+    past: tuple[int, ...] = ()
+    #: when it was put back from a backup, which nobody has minded yet; empty: it was not
+    restored: str = ""
 
 
 def args_key(args: dict[str, str]) -> str:

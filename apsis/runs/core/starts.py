@@ -10,9 +10,10 @@ from apsis.conditions import Dependency, MaxRunning
 from apsis.messages.dispatch import Start
 from apsis.runs.core.book import BEFORE, Book
 from apsis.runs.core.making import bind
-from apsis.runs.core.rows import RunRow, args_key
+from apsis.runs.core.memo import memo_of
+from apsis.runs.core.rows import CommandRow, RunRow, args_key
 from apsis.runs.core.turn import SCHEDULER, Turn
-from apsis.runs.core.waiting import ForClock, ForHost, ForPlace, ForRuns, ForSlot, Need
+from apsis.runs.core.waiting import ForClock, ForHost, ForPlace, ForRoom, ForRuns, ForSlot, Need
 from apsis.runs.states import State
 from apsis.times import format_time, parse_time, to_micros
 
@@ -81,7 +82,14 @@ def judge(book: Book, row: RunRow) -> Go | Wait | Fail:
         for condition in conditions:
             if isinstance(condition, MaxRunning) and (full := _full(book, condition, passed)) is not None:
                 return full
-    return _host(book, row, passed) or Go()
+    return _room(book, row, passed) or _host(book, row, passed) or Go()
+
+
+def _room(book: Book, row: RunRow, passed: int) -> Wait | None:
+    for place in ("", row.run.host):
+        if place is not None and (lack := book.no_room.get(place)):
+            return Wait(ForRoom(place), f"waiting for room on a disk: {lack}", passed)
+    return None
 
 
 def _depend(book: Book, condition: Dependency, passed: int) -> Wait | Fail | None:
@@ -121,6 +129,8 @@ def _host(book: Book, row: RunRow, passed: int) -> Wait | None:
     host = book.hosts.get(name)
     if host is None or not host.connected:
         return Wait(ForHost(name), f"waiting for host {name}, whose supervisor is away", passed)
+    if host.row.journal != book.journal:
+        return Wait(ForHost(name), f"waiting until host {name} has told what it ran before the restore", passed)
     places = book.settings.per_core * max(1, host.row.cores)
     if len(host.busy) >= places:
         return Wait(ForSlot(name), f"waiting for one of the {places} runs at a time of host {name}", passed)
@@ -142,25 +152,31 @@ def _wait(turn: Turn, row: RunRow, verdict: Wait, actor: str) -> None:
 
 def start(turn: Turn, row: RunRow, *, actor: str = SCHEDULER, reason: str = "") -> None:
     """Commit a bound run to be started: a process by a command to its host, a no-op by a timer."""
-    process = row.facts.process
-    if process is None:
+    if row.facts.process is None:
         _start_no_op(turn, row, actor, reason)
         return
-    run = row.run
-    host = turn.book.hosts[run.host or ""]
-    command = turn.command(
-        host,
+    command = order_start(turn, row)
+    facts = replace(row.facts, process=None, dispatch=command.dispatch, epoch=command.epoch, booted=command.boot)
+    turn.move(row, State.STARTING, reason, actor=actor, facts=facts)
+
+
+def order_start(turn: Turn, row: RunRow) -> CommandRow:
+    """Order a bound program to be started on its host."""
+    run, process = row.run, row.facts.process
+    if process is None:
+        raise ValueError(f"{run.run_id} has no program that a host could start")
+    return turn.command(
+        turn.book.hosts[run.host or ""],
         run.run_id,
         Start,
-        run_id=run.run_id,
+        **turn.named(row),
         job_id=run.job_id,
         args=run.args,
         schedule_time=run.schedule_time,
         args_hash=hashlib.sha256(row.args_key.encode()).hexdigest(),
         process=process,
+        memo=memo_of(row),
     )
-    facts = replace(row.facts, process=None, dispatch=command.dispatch, epoch=command.epoch)
-    turn.move(row, State.STARTING, reason, actor=actor, facts=facts)
 
 
 def _start_no_op(turn: Turn, row: RunRow, actor: str, reason: str) -> None:

@@ -27,6 +27,8 @@ class Turn:
         self.micros = to_micros(now)
         self.at = format_time(now)
         self.effects = Effects()
+        #: (id, sha256 of its body) of the request that is being done
+        self.request: tuple[str, str] | None = None
 
     # Runs
 
@@ -163,6 +165,10 @@ class Turn:
         self.book.commands.setdefault(row.host, {})[number] = row
         self.effects.commands.append(row)
         return row
+
+    def named(self, row: RunRow) -> dict[str, Any]:
+        """Return how a run's host knows it: the fields of a command that say so."""
+        return {"run_id": row.run.held_as or row.run.run_id, "journal": self.book.journal_of(row)}
 
     def settle(self, command: CommandRow) -> None:
         """Forget a command that was answered."""

@@ -41,7 +41,14 @@ class ForClock:
     """A clock that is right. All in the queue are woken."""
 
 
-Need = ForRuns | ForPlace | ForHost | ForSlot | ForClock
+@dataclass(frozen=True, slots=True)
+class ForRoom:
+    """Room on the disk of a host's spool, or of the database (""). All in the queue are woken."""
+
+    host: str
+
+
+Need = ForRuns | ForPlace | ForHost | ForSlot | ForClock | ForRoom
 
 
 class Waiting:

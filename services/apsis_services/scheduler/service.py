@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Final
 
 from apsis.config import Config
+from apsis.failpoints import reach
 from apsis.home import Home
 from apsis.messages.body import encode
-from apsis.messages.dispatch import Ack, Answers, HostHello, Reports
-from apsis.messages.events import Heartbeat, Page, Replay, SysEvent
-from apsis.messages.requests import Done, Failed, ReloadJobs, Request
+from apsis.messages.dispatch import Ack, Answers, HostHello, HostRoom, Reports
+from apsis.messages.events import Heartbeat, Replay, SysEvent
+from apsis.messages.requests import Failed, ReloadJobs, Request
+from apsis.messages.snapshots import Consumed, Snap
+from apsis.room import DiskWatch
 from apsis.runs.core.effects import Effects, Reply
-from apsis.runs.core.inputs import Asked, Began, HostLost, HostSaid, Input, Tick
+from apsis.runs.core.inputs import Asked, Began, HostLost, HostSaid, Input, Noted, RoomSeen, Tick
 from apsis.runs.core.machine import Core
 from apsis.runs.core.outbox import Outbox
 from apsis.runs.core.settings import Settings
@@ -21,17 +24,24 @@ from apsis.times import format_time, to_micros
 from apsis_bus import topics
 from apsis_bus.peer import Delivery, Peer, Refused
 from apsis_bus.service import Service
+from apsis_services.scheduler.answering import Answering
 from apsis_services.scheduler.checkpoint import Checkpointer
 from apsis_services.scheduler.clock import Alarm, now
+from apsis_services.scheduler.housekeeping import Housekeeping
 from apsis_services.scheduler.loading import Loading
+from apsis_services.scheduler.problems import cannot_write, problems
 from apsis_services.scheduler.publishing import publish
-from apsis_services.scheduler.replay import Floor, Replayer
+from apsis_services.scheduler.refusals import explain
+from apsis_services.scheduler.replay import Replayer
+from apsis_services.scheduler.replies import answer
 from apsis_services.scheduler.tables import Tables
 
 HEARTBEAT: Final = 5.0
 #: at most one more heartbeat in this time, with what was committed
 HEARTBEAT_SOONEST: Final = 1.0
 HOUSEKEEPING: Final = 60.0
+#: one that is started anew each minute must come to it as well; what was missed is started before
+HOUSEKEEPING_FIRST: Final = 1.0
 #: seconds before a commit that failed is tried again, doubling up to the last
 RETRY_FIRST: Final = 0.2
 RETRY_LAST: Final = 5.0
@@ -70,20 +80,22 @@ class Scheduler(Service):
         config = self.config
         self._loop = asyncio.get_running_loop()
         path = Path(config.database)
-        self._tables = Tables(path)
+        self._tables = Tables(path, f"the scheduler of {self.home.root}")
         self._loading = Loading(Path(config.job_dir))
         stored = self._tables.begin_term()
         self._core = Core(stored, self._tables, _settings(config), self._loading.parse)
-        self._journal, self._term = stored.journal, stored.term
+        self._journal, self._term, self._life = stored.journal, stored.term, stored.life
         self.facts["instance"] = f"{stored.journal:016x}"
-        self._floor = self._tables.floor()
-        self._outbox = Outbox(stored.journal, stored.term)
+        self._house = Housekeeping(self._tables, lambda kind, detail: self._feed(Noted(kind, detail)))
+        self._outbox = Outbox(stored.journal, stored.term, stored.life)
         for host in stored.hosts:
             self._outbox.know(host.host, host.dispatch)
         for command in stored.commands:
             self._outbox.put(command)
         self._replayer = Replayer(path, stored.journal)
+        self._answering = Answering(self._replayer, self._spawn)
         self._checkpointer = Checkpointer(path)
+        self._disk = DiskWatch("the database", path.parent, config.disk)
         self._alarm = Alarm(lambda: self._feed(Tick()))
         self._peer = Peer(self.home, self.name)
         self._open = True
@@ -92,10 +104,12 @@ class Scheduler(Service):
         self._peer.on_connected.append(self._joined)
         self._peer.on_refused = self._refused
         await self._peer.connect()
+        self._look_at_disk()
         self._feed(Began())
         await self._load(None, force=False)
         self._every("beat", HEARTBEAT, self._beat)
         self._every("housekeeping", HOUSEKEEPING, self._tidy)
+        self._timers["tidy"] = self._loop.call_later(HOUSEKEEPING_FIRST, self._tidy)
 
     async def stop(self) -> None:
         """Close everything; what is not committed was not answered, and comes again."""
@@ -126,32 +140,32 @@ class Scheduler(Service):
         if self._stuck is None:
             self._feed(HostSaid(message))
 
+    def on_room(self, message: HostRoom, delivery: Delivery) -> None:
+        """Take note of whether a host has room for new runs; what is not answered comes again."""
+        if delivery.sender == f"supervisor/{message.host}" and self._stuck is None:
+            self._feed(RoomSeen(message.host, message.lack))
+            delivery.ok(message)
+
     def on_request(self, message: Request, delivery: Delivery) -> None:
         """Do what people ask for, through the web service."""
         if delivery.sender.startswith("client/"):
             failed = Failed(code="denied", message="requests are made by REST", hint="see `apsis --help`")
             delivery.no(failed.code, failed)
         elif self._stuck is not None:
-            failed = Failed(code="unavailable", message=_cannot_write(self._why_stuck), hint=AGAIN)
+            failed = Failed(code="unavailable", message=cannot_write(self._why_stuck), hint=AGAIN)
             delivery.no(failed.code, failed)
         elif isinstance(message.do, ReloadJobs):
             self._spawn(self._load(Asked(message, delivery), force=message.do.force))
         else:
             self._feed(Asked(message, delivery))
 
-    def on_replay(self, message: Replay, delivery: Delivery) -> None:
-        """Hand out what was committed."""
-        self._spawn(self._replay(message, delivery))
+    def on_question(self, message: Replay | Snap, delivery: Delivery) -> None:
+        """Hand out what was committed, or what there is."""
+        self._answering.take(message, delivery)
 
-    async def _replay(self, message: Replay, delivery: Delivery) -> None:
-        try:
-            page: Page = await self._loop.run_in_executor(self._replayer.thread, self._replayer.page, message)
-        except Floor as floor:
-            delivery.no("floor", Failed(code="floor", message=str(floor), hint="take a snapshot, and go on from there"))
-        except sqlite3.OperationalError as error:
-            delivery.no("busy", Failed(code="unavailable", message=f"the event journal cannot be read: {error}"))
-        else:
-            delivery.ok(page)
+    def on_consumed(self, message: Consumed, delivery: Delivery) -> None:
+        """Keep for a service the events that it has not come to yet."""
+        self._house.hear(message, delivery, self._journal, self._core.head, to_micros(now()))
 
     def _refused(self, refused: Refused) -> None:
         """Take note of a host that is not on the bus."""
@@ -195,22 +209,30 @@ class Scheduler(Service):
 
     def _carry_out(self, effects: Effects) -> None:
         """Commit, then send: never the other way round."""
+        if effects.durable:
+            reach("scheduler.decided")
         try:
             written = self._tables.commit(effects) if effects.durable else []
         except sqlite3.OperationalError as error:
             if (error.sqlite_errorcode or 0) & 0xFF not in _MAY_PASS:
                 raise
-            self._hold(effects, str(error))
+            self._hold(effects, explain(error, self._tables.path))
             return
         if self._stuck is not None:
             self.log.info("the database can be written again", extra={"event": "unstuck"})
             self._stuck, self._why_stuck, self._retry = None, "", RETRY_FIRST
+        if effects.durable:
+            reach("scheduler.committed")
         self._core.committed()
+        if effects.journal is not None:
+            self._take_number(effects.journal)
         self._send(effects)
+        if effects.commands:
+            reach("scheduler.sent")
         while self._after_commit:
             self._after_commit.pop().set()
         for reply in effects.replies:
-            _answer(reply)
+            answer(reply)
         publish(self._peer, self._journal, written, effects.events)
         if written:
             self._beat_soon()
@@ -230,10 +252,15 @@ class Scheduler(Service):
         if self._retry >= RETRY_LONG:
             # who asked is told why nothing comes, and not left to find out that we are "away"
             for reply in effects.replies:
-                _answer(Reply(reply.token, Failed(code="unavailable", message=_cannot_write(why), hint=KEPT)))
+                answer(Reply(reply.token, Failed(code="unavailable", message=cannot_write(why), hint=KEPT)))
             effects.replies.clear()
         self._timers["retry"] = self._loop.call_later(self._retry, self._carry_out, effects)
         self._retry = min(RETRY_LAST, self._retry * 2)
+
+    def _take_number(self, journal: int) -> None:
+        """Speak for the database under its new number, from the commit on that gave it."""
+        self._journal = self._outbox.journal = self._replayer.journal = journal
+        self.facts["instance"] = f"{journal:016x}"
 
     def _send(self, effects: Effects) -> None:
         for host in effects.greeted:
@@ -258,8 +285,9 @@ class Scheduler(Service):
     def _ack(self, host: str) -> None:
         row = self._core.book.hosts[host].row
         self._peer.send(
-            f"supervisor/{host}", Ack(journal=self._journal, term=self._term, epoch=row.epoch, seq=row.seq)
-        )  # fmt: skip
+            f"supervisor/{host}",
+            Ack(journal=self._journal, term=self._term, epoch=row.epoch, seq=row.seq, life=self._life),
+        )
 
     # From time to time
 
@@ -270,7 +298,12 @@ class Scheduler(Service):
 
         self._timers[name] = self._loop.call_later(seconds, again)
 
+    def _look_at_disk(self) -> None:
+        if self._stuck is None and self._disk.look() != self._core.book.no_room.get("", ""):
+            self._feed(RoomSeen("", self._disk.lack))
+
     def _beat(self) -> None:
+        self._look_at_disk()
         self._beat_now()
         self._probe()
 
@@ -297,21 +330,13 @@ class Scheduler(Service):
             journal=self._journal,
             term=self._term,
             head=self._core.head - (len(self._stuck.events) if self._stuck else 0),
-            floor=self._floor,
+            floor=self._house.floor,
             now=format_time(time),
-            problems=self._problems(),
+            problems=problems(self._core, time, self._why_stuck),
+            warnings=self._checkpointer.warnings(),
+            life=self._life,
         )
         self._peer.publish(topics.HEARTBEAT, 0, self._journal, encode(beat))
-
-    def _problems(self) -> list[str]:
-        problems = []
-        if self._stuck is not None:
-            problems.append(f"{_cannot_write(self._why_stuck)}; nothing is started")
-        if self._core.clock_is_back(now()):
-            problems.append("the clock is more than an hour behind the last commit; nothing is started")
-        if self._core.held:
-            problems.append(f"the last reload is held: {self._core.held}; reload with force if that is meant")
-        return problems
 
     def _probe(self) -> None:
         """Repeat the last acknowledgement to each host that has greeted us: one that is gone is found out by it.
@@ -328,9 +353,8 @@ class Scheduler(Service):
         if self._stuck is not None:
             return
         try:
-            if self._tables.prune(to_micros(now())):
+            if self._house.tidy(to_micros(now())):
                 self._timers["tidy"] = self._loop.call_later(0.1, self._tidy)
-                self._floor = self._tables.floor()
         except sqlite3.OperationalError as error:
             self.log.warning("old events cannot be deleted: %s", error, extra={"event": "prune"})
 
@@ -352,27 +376,10 @@ class Scheduler(Service):
             await committed.wait()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
+        # what was not foreseen ends the process: everything it knows is in the database
+        task = self.background(work, "work")
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # what was not foreseen ends the process: everything it knows is in the database
-            self._loop.call_exception_handler({"message": "a task of the scheduler failed", "exception": error})
-
-
-def _cannot_write(why: str) -> str:
-    return f"the database cannot be written: {why}"
-
-
-def _answer(reply: Reply) -> None:
-    delivery: Delivery = reply.token  # type: ignore[assignment]
-    if isinstance(reply.body, Done):
-        delivery.ok(reply.body)
-    else:
-        delivery.no(reply.body.code, reply.body)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _settings(config: Config) -> Settings:

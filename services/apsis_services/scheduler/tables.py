@@ -1,5 +1,6 @@
 """The scheduler's store: one commit for all effects of a turn, and what the core looks up in what was committed."""
 
+import secrets
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,10 @@ from apsis.runs.core.rows import CommandRow, CursorRow, Facts, HostRow, RunRow, 
 from apsis.runs.run import LogEntry, Run
 from apsis.runs.states import State
 from apsis_services.scheduler import statements as s
-from apsis_services.scheduler.database import open_database, raw, refusing
+from apsis_services.scheduler.database import open_database, raw
+from apsis_services.scheduler.lock import DatabaseLock
 from apsis_services.scheduler.models import Meta
+from apsis_services.scheduler.refusals import refusing
 
 _RUN: Final = "SELECT num, args_key, doc, facts, log FROM run WHERE num = ?"
 _UNFINISHED: Final = """
@@ -27,7 +30,7 @@ _FINISHED: Final = """
 """
 _MADE: Final = "SELECT 1 FROM run WHERE expected = 1 AND job_id = ? AND due = ? AND args_key = ?"
 _PREVIOUS: Final = """
-    SELECT num, state FROM run
+    SELECT num, state FROM run INDEXED BY run_ended
     WHERE finished = 1 AND job_id = ? AND args_key = ? AND state <> 'skipped' AND num < ? ORDER BY num DESC LIMIT 1
 """
 _VERSION: Final = "SELECT job_id, definition FROM job_version WHERE hash = ?"
@@ -43,15 +46,22 @@ class _Filed(msgspec.Struct, frozen=True):
 class Tables:
     """The open database: the only writer there is. Implements `apsis.runs.core.ports.Archive`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open it, making or migrating it where needed; raises DatabaseRefused."""
+    def __init__(self, path: Path, owner: str = "a scheduler") -> None:
+        """Open it, making or migrating it where needed; `owner` is what another one is told that finds it taken.
+
+        Raises:
+            DatabaseRefused: it is in use, or cannot be used.
+        """
         self.path = path
+        self._lock = DatabaseLock(path)
+        self._lock.take(owner)
         self._database: SqliteDatabase = open_database(path)
         self._sql = raw(self._database)
 
     def close(self) -> None:
         """Close it; the last one to do so lets SQLite clear the log away."""
         self._database.close()
+        self._lock.release()
 
     def begin_term(self) -> Stored:
         """Count one more start of the scheduler, and return everything that it starts from.
@@ -65,6 +75,10 @@ class Tables:
     def _begin_term(self) -> Stored:
         meta = {row.key: row.value for row in Meta.select()}
         stored = Stored(journal=int(meta["journal"]), term=int(meta["term"]) + 1, last_run=int(meta["last_run"]))
+        # 53 bits, as the journal's number has
+        stored.life = secrets.randbits(53) or 1
+        stored.past = tuple(int(number) for number in meta.get("past", "").split())
+        stored.restored = meta.get("restored", "")
         self._sql.execute(s.PUT_META, ("term", str(stored.term)))
         stored.head = self._sql.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
         stored.latest = self._sql.execute("SELECT coalesce(max(at), 0) FROM event").fetchone()[0]
@@ -164,17 +178,17 @@ class Tables:
 
     # Housekeeping
 
-    def prune(self, now: int, limit: int = 200) -> int:
-        """Delete what is past its time, at most `limit` rows of each kind; return how many."""
+    def prune(self, now: int, needed: int | None = None, limit: int = 200) -> int:
+        """Delete what is past its time, at most `limit` rows of each kind; return how many.
+
+        Of events always the oldest ones, so that what is kept stays dense; none after `needed`, and never the last.
+        """
         week = now - 7 * 86_400_000_000
-        head = self._sql.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
         deleted = 0
         self._sql.execute("BEGIN IMMEDIATE")
         try:
-            for statement, values in (
-                (_PRUNE_EVENTS, (week, head - EVENTS_AT_MOST, head, limit)),
-                (_PRUNE_REQUESTS, (week, limit)),
-            ):
+            last = self._prunable(week, needed, limit)
+            for statement, values in ((_PRUNE_EVENTS, (last,)), (_PRUNE_REQUESTS, (week, limit))):
                 deleted += self._sql.execute(statement, values).rowcount
             self._sql.execute("COMMIT")
         except BaseException:
@@ -184,6 +198,26 @@ class Tables:
             raise
         return deleted
 
+    def _prunable(self, week: int, needed: int | None, limit: int) -> int:
+        """Return the number of the last event that may go, 0 for none. A clock that was set back makes no hole."""
+        head = self._sql.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+        most = head - 1 if needed is None else min(head - 1, needed)
+        last = 0
+        for number, at in self._sql.execute("SELECT id, at FROM event ORDER BY id LIMIT ?", (limit,)):
+            if number > most or (at >= week and number > head - EVENTS_AT_MOST):
+                break
+            last = number
+        return last
+
+    def meta(self, key: str) -> str:
+        """Return one of the single values; "" if there is none of that key."""
+        row = self._sql.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def put_meta(self, key: str, value: str) -> None:
+        """Write one of the single values, at once."""
+        self._sql.execute(s.PUT_META, (key, value))
+
     def floor(self) -> int:
         """Return the number below the first event that is still there."""
         first = self._sql.execute("SELECT min(id) FROM event").fetchone()[0]
@@ -192,9 +226,7 @@ class Tables:
 
 #: rows of the event journal, beside the limit of seven days
 EVENTS_AT_MOST: Final = 1_000_000
-_PRUNE_EVENTS: Final = """
-    DELETE FROM event WHERE id IN (SELECT id FROM event WHERE (at < ? OR id <= ?) AND id < ? ORDER BY id LIMIT ?)
-"""
+_PRUNE_EVENTS: Final = "DELETE FROM event WHERE id <= ?"
 _PRUNE_REQUESTS: Final = """
     DELETE FROM request WHERE request_id IN (SELECT request_id FROM request WHERE at < ? LIMIT ?)
 """

@@ -5,6 +5,7 @@ a start goes to the zygote only if its number is above the floor, it is bound to
 neither a journal nor an archived journal of it exists; and the zygote's claim decides the rest.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,6 +15,7 @@ from apsis.messages.dispatch import (
     Commands,
     Forget,
     Inventory,
+    Known,
     Lost,
     Revoke,
     Signal,
@@ -24,9 +26,10 @@ from apsis_services.supervisor import protocol as p
 from apsis_services.supervisor.deeds import TABLE, Do, RunCommand
 from apsis_services.supervisor.entries import Order, Run
 from apsis_services.supervisor.facts import ENDED, IN_FLIGHT, Facts, Key, Phase
+from apsis_services.supervisor.inventory import Teller
 from apsis_services.supervisor.outbox import BATCH, FIRST_DELAY, LAST_DELAY, Ledger, Outbox
-from apsis_services.supervisor.tidings import Told, claim_of, differs, held, report_of
-from apsis_services.supervisor.zygote.journal import RUN_ID
+from apsis_services.supervisor.tidings import Told, claim_of, differs, report_of, stuck_report
+from apsis_services.supervisor.zygote.journal import is_run_id
 
 #: times that a start is handed to the zygote before the run is ended with the zygote's reason
 START_ATTEMPTS: Final = 5
@@ -35,17 +38,19 @@ START_ATTEMPTS: Final = 5
 class Core:
     """What a supervisor knows and decides. `step` takes one event; the end of each turn is a `p.Tick`."""
 
-    def __init__(self, epoch: str, boot: str, ledger: Ledger, orders: Mapping[int, tuple[int, int]]) -> None:
+    def __init__(self, epoch: str, boot: str, ledger: Ledger, orders: Mapping[int, tuple[int, ...]]) -> None:
+        """Begin with what the files say; `orders`: by database its term, its floor and the life of that term."""
         self.epoch = epoch
         self.boot = boot
         self.outbox = Outbox(ledger)
         self.runs: dict[Key, Run] = {}
         self.orders = {journal: Order(*order) for journal, order in orders.items()}
         self.journal: int | None = None
-        self._keys: dict[str, Key] = {}
-        self._answers: dict[int, Answer] = {}
+        #: by database and dispatch; `_asking` is the database whose commands are being obeyed
+        self._answers: dict[tuple[int, int], Answer] = {}
+        self._asking = 0
         self._retries: set[Key] = set()
-        self._inventory: tuple[int, int] | None = None
+        self._teller = Teller(self.outbox, self.runs)
         self._linked = False
         self._hello_at: float | None = None
         self._hello_delay = FIRST_DELAY
@@ -74,54 +79,60 @@ class Core:
         return []
 
     def _heard(self, event: p.Heard, now: float) -> list[p.Effect]:
-        """A new life of the scheduler, or another database: greet it, so that it hears what we hold."""
-        order = self.orders.get(event.journal)
-        known = order is not None and event.journal == self.journal and event.term == order.term
-        if known or (order is not None and event.term < order.term):
+        """A new life of the scheduler, or another database: greet it, so that it hears what we hold.
+
+        One that is older than what we know is greeted too: it does not know that its database was put back.
+        """
+        if self._is_past(event.journal, event.term, event.life):
+            self._greet(now)
             return []
-        self._greet(now)
-        return self._advance(event.journal, event.term, 0)
+        if event.journal != self.journal or event.term != self._order(event.journal).term:
+            self._greet(now)
+        return self._advance(event.journal, event.term, 0, event.life)
 
     def _greet(self, now: float) -> None:
         if self._linked:
             self._hello_at, self._hello_delay = now, FIRST_DELAY
 
-    def _acked(self, event: p.Acked, _now: float) -> list[p.Effect]:
+    def _acked(self, event: p.Acked, now: float) -> list[p.Effect]:
         ack = event.ack
-        if ack.epoch != self.epoch or self._is_old(ack.journal, ack.term):
+        if ack.epoch != self.epoch or self._is_past(ack.journal, ack.term, ack.life):
             return []
         self._hello_at = None
-        return [*self._advance(ack.journal, ack.term, 0), *self.outbox.ack(ack.seq)]
+        if ack.seq < self.outbox.acked:
+            # it has lost what it had taken (a restored backup), and waits for a report that is here no more
+            self._greet(now)
+        return [*self._advance(ack.journal, ack.term, 0, ack.life), *self.outbox.ack(ack.seq)]
 
-    def _is_old(self, journal: int, term: int) -> bool:
+    def _is_past(self, journal: int, term: int, life: int) -> bool:
         order = self.orders.get(journal)
-        return order is not None and term < order.term
+        return order is not None and order.is_past(term, life)
 
     def _order(self, journal: int) -> Order:
         return self.orders.setdefault(journal, Order())
 
-    def _advance(self, journal: int, term: int, floor: int) -> list[p.Effect]:
+    def _advance(self, journal: int, term: int, floor: int, life: int) -> list[p.Effect]:
         """Note a term or floor that has grown; it is written down before anything is done on its account."""
         order = self._order(journal)
         self.journal = journal
-        if term <= order.term and floor <= order.floor:
+        grown = life if term > order.term else order.life or life
+        if term <= order.term and floor <= order.floor and grown == order.life:
             return []
-        order.term, order.floor = max(term, order.term), max(floor, order.floor)
-        return [p.KeepFloor(journal, order.term, order.floor)]
+        order.term, order.floor, order.life = max(term, order.term), max(floor, order.floor), grown
+        return [p.KeepFloor(journal, order.term, order.floor, order.life)]
 
     # Commands
 
     def _ordered(self, event: p.Ordered, now: float) -> list[p.Effect]:
         commands = event.commands
-        if self._is_old(commands.journal, commands.term):
-            newest = self.orders[commands.journal].term
-            reason = f"term {commands.term} of the scheduler has ended; its present term is {newest}"
-            for command in commands.items:
-                self._answer(command.dispatch, getattr(command, "run_id", ""), "refused", reason)
+        if self._is_past(commands.journal, commands.term, commands.life):
+            # its database may have been put back: an answer would end runs in error, and HELLO tells it what is true
+            self._greet(now)
             return []
         if (self.journal, commands.term) != (commands.journal, self._order(commands.journal).term):
             self._greet(now)
-        effects = self._advance(commands.journal, commands.term, commands.floor)
+        effects = self._advance(commands.journal, commands.term, commands.floor, commands.life)
+        self._asking = commands.journal
         floor = self.orders[commands.journal].floor
         for command in commands.items:
             if command.dispatch <= floor:
@@ -134,24 +145,21 @@ class Core:
                 effects += self._receive(command, commands, event.archived, now)
         return effects
 
-    def _receive(self, command: RunCommand, commands: Commands, archived: frozenset[str], now: float) -> list[p.Effect]:
-        if not RUN_ID.match(command.run_id):
+    def _receive(
+        self, command: RunCommand, commands: Commands, archived: frozenset[str] | frozenset[Key], now: float
+    ) -> list[p.Effect]:
+        if not is_run_id(command.run_id):
             return self._answer(command.dispatch, command.run_id, "refused", "this is no run id")
-        key = self._find(commands.journal, command.run_id)
+        key = Key(command.journal or commands.journal, command.run_id)
         if key in self.runs:
             return self._obey(key, command, now)
-        if command.run_id in archived:
+        if key in archived or command.run_id in archived:
             return self._answer(command.dispatch, command.run_id, Phase.SETTLED)
         if (commands.epoch, commands.boot) != (self.epoch, self.boot):
             return self._answer(
                 command.dispatch, command.run_id, "unknown", "bound to another spool or boot, and no journal is here"
             )
         return self._obey(key, command, now)
-
-    def _find(self, journal: int, run_id: str) -> Key:
-        """Return the key of a run: of this database, else of another that this host holds (a restored backup)."""
-        key = Key(journal, run_id)
-        return key if key in self.runs else self._keys.get(run_id, key)
 
     def _obey(self, key: Key, command: RunCommand, now: float) -> list[p.Effect]:
         run = self.runs.get(key)
@@ -160,7 +168,9 @@ class Core:
 
     def _answer(self, dispatch: int, run_id: str, state: str, reason: str = "") -> list[p.Effect]:
         """Answer with the end of this turn; the same command many times in a turn is answered once."""
-        self._answers[dispatch] = Answer(dispatch=dispatch, run_id=run_id, state=str(state), reason=reason)
+        self._answers[self._asking, dispatch] = Answer(
+            dispatch=dispatch, run_id=run_id, state=str(state), reason=reason
+        )
         return []
 
     def _do_answer(self, key: Key, command: RunCommand, _now: float) -> list[p.Effect]:
@@ -181,7 +191,7 @@ class Core:
 
     def _do_wait(self, key: Key, command: RunCommand, _now: float) -> list[p.Effect]:
         run = self.runs[key]
-        run.waiting.setdefault(command.dispatch, command)
+        run.waiting.setdefault((self._asking, command.dispatch), command)
         if run.retry_at is not None and isinstance(command, Stop | Revoke):
             return self._claim_instead(key, run, command)
         return []
@@ -196,13 +206,13 @@ class Core:
         assert isinstance(command, Start)
         run = self._run(key)
         run.phase, run.start, run.attempts = Phase.STARTING, command, 1
-        run.waiting.setdefault(command.dispatch, command)
+        run.waiting.setdefault((self._asking, command.dispatch), command)
         return [p.StartProgram(key, command)]
 
     def _do_claim(self, key: Key, command: RunCommand, _now: float) -> list[p.Effect]:
         run = self._run(key)
         run.phase = Phase.CLAIMING
-        run.waiting.setdefault(command.dispatch, command)
+        run.waiting.setdefault((self._asking, command.dispatch), command)
         return [p.TakeClaim(key, command.dispatch)]
 
     def _do_stop(self, key: Key, command: RunCommand, now: float) -> list[p.Effect]:
@@ -218,20 +228,19 @@ class Core:
     def _is_new(self, key: Key, dispatch: int) -> bool:
         run = self.runs[key]
         journal, last = run.acted
-        if run.lost or (journal == self.journal and dispatch <= last):
+        if run.lost or (journal == self._asking and dispatch <= last):
             return False
-        run.acted = (self.journal or 0, dispatch)
+        run.acted = (self._asking, dispatch)
         return True
 
     def _run(self, key: Key) -> Run:
-        self._keys[key.run_id] = key
         return self.runs.setdefault(key, Run())
 
     def _forget(self, command: Forget, journal: int) -> list[p.Effect]:
         gone: list[Key] = []
         kept: list[str] = []
         for run_id in command.run_ids:
-            key = self._find(journal, run_id)
+            key = Key(command.journal or journal, run_id)
             run = self.runs.get(key)
             if run is None:
                 continue
@@ -248,26 +257,16 @@ class Core:
 
     def _drop(self, key: Key) -> None:
         del self.runs[key]
-        self._keys.pop(key.run_id, None)
         self.outbox.forget(key)
 
     def _take_inventory(self, command: Inventory, journal: int) -> list[p.Effect]:
-        self._answer(command.dispatch, "", Phase.SETTLED)
-        if self._inventory == (journal, command.dispatch):
-            return []
-        self._inventory = (journal, command.dispatch)
-        effects: list[p.Effect] = []
-        for key, run in self.runs.items():
-            if (facts := run.facts) is None:
-                continue
-            effects += self.outbox.tell(key, held(key, facts))
-            if key.journal != journal:
-                # Another database takes these runs over: it has not heard how they ended.
-                self.outbox.forget(key)
-                effects += self._report(key, facts)
-                if run.lost is not None:
-                    effects += self.outbox.tell(key, run.lost, Told.LOST)
-        return effects
+        """Tell all that is held; it is answered when that is done, so that it comes again if we die meanwhile."""
+        if self._teller.is_over(journal, command.dispatch):
+            return self._answer(command.dispatch, "", Phase.SETTLED)
+        return self._teller.begin(command, journal)
+
+    def _from_archive(self, event: p.FromArchive, _now: float) -> list[p.Effect]:
+        return self._teller.take(event)
 
     # What became of runs
 
@@ -288,9 +287,12 @@ class Core:
         self._retries.discard(key)
         effects = self._report(key, facts)
         waiting, run.waiting = run.waiting, {}
-        for dispatch in sorted(waiting):
-            effects += self._obey(key, waiting[dispatch], now)
-        if facts.phase is Phase.SETTLED:
+        for (journal, _), command in sorted(waiting.items(), key=lambda item: item[0]):
+            self._asking = journal
+            effects += self._obey(key, command, now)
+        is_settled = facts.phase is Phase.SETTLED
+        effects += self._teller.settle(key, None if is_settled else run)
+        if is_settled:
             self._drop(key)
         return effects
 
@@ -321,9 +323,10 @@ class Core:
         if found is None:
             return []
         report, what = found
-        if what is Told.STARTED and self.outbox.told.get(key, Told.NOTHING):
-            return []
-        return self.outbox.tell(key, report, what)
+        told = self.outbox.told.get(key, Told.NOTHING)
+        effects = [] if what is Told.STARTED and told else self.outbox.tell(key, report, what)
+        stuck = stuck_report(key, facts)
+        return effects if stuck is None else effects + self.outbox.tell(key, stuck, Told.STUCK)
 
     # The end of a turn
 
@@ -339,9 +342,12 @@ class Core:
                 effects.append(p.SettleStart(key, run.start, run.failure))
             else:
                 effects.append(p.StartProgram(key, run.start))
-        answers, self._answers = list(self._answers.values()), {}
+        journal = self.journal or 0
+        # to another database the number of a command says nothing
+        answers = [answer for (asked, _), answer in self._answers.items() if asked == journal]
+        self._answers = {}
         if self._linked:
-            effects += [p.SendAnswers(answers[i : i + BATCH]) for i in range(0, len(answers), BATCH)]
+            effects += [p.SendAnswers(answers[i : i + BATCH], journal) for i in range(0, len(answers), BATCH)]
             if self._hello_at is not None and now >= self._hello_at:
                 effects.append(self._hello())
                 self._hello_at = now + self._hello_delay
@@ -349,8 +355,19 @@ class Core:
         return effects + self.outbox.due(now)
 
     def _hello(self) -> p.SendHello:
-        floor = self.orders[self.journal].floor if self.journal is not None else 0
-        return p.SendHello(seq=self.outbox.last, acked=self.outbox.acked, floor=floor)
+        # of all databases: until one is heard, we do not know whose numbers are to go on above it
+        floor = max((order.floor for order in self.orders.values()), default=0)
+        return p.SendHello(self.outbox.last, self.outbox.acked, floor, self._known())
+
+    def _known(self) -> tuple[Known, ...]:
+        """Return every database that we have heard of or hold runs of, the newest heard of first."""
+        claims = Counter(key.journal for key in self.runs)
+        numbers = sorted({*self.orders, *claims}, key=lambda journal: journal != self.journal)
+        found = []
+        for journal in numbers:
+            order = self.orders.get(journal, Order())
+            found.append(Known(journal=journal, term=order.term, life=order.life, claims=claims[journal]))
+        return tuple(found)
 
 
 _DEEDS: Final[Mapping[Do, Callable[[Core, Key, RunCommand, float], list[p.Effect]]]] = MappingProxyType(
@@ -375,6 +392,7 @@ _HANDLERS: Final[Mapping[type[p.Event], Callable[[Core, Any, float], list[p.Effe
         p.StartFailed: Core._start_failed,
         p.Seen: Core._seen,
         p.Missing: Core._missing,
+        p.FromArchive: Core._from_archive,
         p.Tick: Core._tick,
     }
 )

@@ -1,10 +1,10 @@
-"""What the core holds in memory of each database and of each run."""
+"""What the core holds in memory of each database, of each run, and of an inventory."""
 
 from dataclasses import dataclass, field
 
 from apsis.messages.dispatch import Lost, Start
 from apsis_services.supervisor.deeds import RunCommand
-from apsis_services.supervisor.facts import Facts, Phase
+from apsis_services.supervisor.facts import Facts, Key, Phase
 
 
 @dataclass(slots=True)
@@ -13,6 +13,26 @@ class Order:
 
     term: int = 0
     floor: int = 0
+    #: random number of its scheduler's life in that term; 0: not known
+    life: int = 0
+
+    def is_past(self, term: int, life: int) -> bool:
+        """Say whether a message is of an earlier life; of two that share a term nobody knows, and neither is obeyed."""
+        return term < self.term or (term == self.term and 0 not in (life, self.life) and life != self.life)
+
+
+@dataclass(slots=True)
+class Count:
+    """An inventory under way, or the last one: who asked for it, and what is still to be told."""
+
+    journal: int
+    dispatch: int
+    told: int = 0
+    #: in flight when it was asked for: told when their journal is there
+    owed: set[Key] = field(default_factory=set)
+    #: the archive is not read to its end
+    reading: bool = True
+    over: bool = False
 
 
 @dataclass(slots=True)
@@ -25,8 +45,8 @@ class Run:
     start: Start | None = None
     attempts: int = 0
     retry_at: float | None = None
-    #: commands to be obeyed when what is in flight is answered, by dispatch
-    waiting: dict[int, RunCommand] = field(default_factory=dict)
+    #: commands to be obeyed when what is in flight is answered, by database and dispatch
+    waiting: dict[tuple[int, int], RunCommand] = field(default_factory=dict)
     #: why the last attempt failed
     failure: str = ""
     #: database and dispatch of the last stop or signal carried out: a resent one is answered alone

@@ -1,7 +1,7 @@
 """What the core knows of a run: its key, its phase, and what its journal says. Plain values, no files."""
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -73,3 +73,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
     pid: int = 0
     ending: Ending | None = None
+    #: when it was seen that the program does not end although it is killed, and its state then; empty: not so
+    stuck_at: str = ""
+    stuck: str = ""
+    #: when it was claimed
+    claimed: str = ""
+    #: of its `Start`
+    memo: dict[str, Any] = {}

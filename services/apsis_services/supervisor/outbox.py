@@ -2,20 +2,20 @@
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 import msgspec
 
+from apsis.messages.batches import ITEMS, batches
 from apsis.messages.dispatch import Report
 from apsis_services.supervisor.facts import Key
 from apsis_services.supervisor.protocol import Effect, KeepAcked, KeepReport, SendReports
 from apsis_services.supervisor.tidings import Told
 
-#: reports in one message
-BATCH: Final = 64
+#: answers in one message
+BATCH: Final = ITEMS
 #: reports sent and not acked; more wait, so that a long absence does not end in a flood
-WINDOW: Final = 8 * BATCH
+WINDOW: Final = 8 * ITEMS
 #: seconds until the first and between later sendings
 FIRST_DELAY: Final = 0.25
 LAST_DELAY: Final = 5.0
@@ -63,6 +63,10 @@ class Outbox:
             self._unnumbered.append((key, report))
             return []
         return [self._number(key, report)]
+
+    def untold(self) -> frozenset[Key]:
+        """Return the runs of which something was told that is not acknowledged."""
+        return frozenset(key for key, _ in (*self._pending.values(), *self._unnumbered))
 
     def forget(self, key: Key) -> None:
         """The run is archived: nothing more will be told of it."""
@@ -118,14 +122,14 @@ class Outbox:
 
     def _unsent(self) -> Iterator[list[Report]]:
         stop = min(self.last, self.acked + WINDOW)
-        numbers = iter(range(self._sent + 1, stop + 1))
-        while batch := [self._pending[number][1] for number in islice(numbers, BATCH)]:
+        reports = [self._pending[number][1] for number in range(self._sent + 1, stop + 1)]
+        for batch in batches(reports, lambda report: report):
             self._sent = batch[-1].seq
             yield batch
 
     def _number(self, key: Key, report: Report) -> KeepReport:
         self.last += 1
-        numbered = msgspec.structs.replace(report, seq=self.last)
+        numbered = msgspec.structs.replace(report, seq=self.last, journal=key.journal)
         self._pending[self.last] = (key, numbered)
         return KeepReport(key, numbered)
 

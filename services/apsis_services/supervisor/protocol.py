@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apsis.messages.dispatch import Ack, Answer, Commands, Report, Signal, Start, Stop
+from apsis.messages.dispatch import Ack, Answer, Commands, Known, Report, Signal, Start, Stop
 from apsis_services.supervisor.facts import Facts, Key
 
 
@@ -22,14 +22,15 @@ class Heard:
 
     journal: int
     term: int
+    life: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """Commands came. `archived`: the ids among their runs whose journal lies in the archive."""
+    """Commands came. `archived`: those among their runs whose journal lies in the archive, by id or by key."""
 
     commands: Commands
-    archived: frozenset[str] = frozenset()
+    archived: frozenset[str] | frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +73,39 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class FromArchive:
+    """Some of what `ReadArchive` asked for; `last`: there is no more."""
+
+    journal: int
+    dispatch: int
+    items: list[tuple[Key, Facts]]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """The end of a turn of the loop, or the time that `next_tick` names: what is due is sent."""
 
 
-Event = LinkUp | LinkDown | Heard | Ordered | Acked | Claimed | StartFailed | Seen | Missing | Tick
+Event = LinkUp | LinkDown | Heard | Ordered | Acked | Claimed | StartFailed | Seen | Missing | FromArchive | Tick
 
 
 @dataclass(frozen=True, slots=True)
 class SendHello:
-    """Say HostHello: number of the last report made, of the last acked, and the floor."""
+    """Say HostHello: number of the last report made, of the last acked, the floor, and every database known."""
 
     seq: int
     acked: int
     floor: int
+    known: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SendAnswers:
-    """Send at most 64 answers."""
+    """Send at most 64 answers to commands of one database."""
 
     items: list[Answer]
+    journal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +164,15 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadArchive:
+    """Read the archived journals, but for those archived before `since`; `FromArchive` comes back, in parts."""
+
+    journal: int
+    dispatch: int
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeepReport:
     """Write a numbered report into the log, before it is sent."""
 
@@ -168,11 +190,12 @@ class KeepAcked:
 
 @dataclass(frozen=True, slots=True)
 class KeepFloor:
-    """Write the floor and term of a database."""
+    """Write the floor, term and life of a database."""
 
     journal: int
     term: int
     floor: int
+    life: int = 0
 
 
 Effect = (
@@ -185,6 +208,7 @@ Effect = (
     | OrderStop
     | SendSignal
     | Archive
+    | ReadArchive
     | KeepReport
     | KeepAcked
     | KeepFloor

@@ -148,17 +148,21 @@ def take_epoch(spool: Path) -> str:
 
 
 class Floors:
-    """`floor`: for each database its term and floor, one guarded line."""
+    """`floor`: for each database its term, floor and the life of that term, one guarded line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         data = path.read_bytes() if path.exists() else b""
-        found: dict[str, tuple[int, int]] = next(unseal(data, dict[str, tuple[int, int]]), {})
-        self.orders: dict[int, tuple[int, int]] = {int(journal): order for journal, order in found.items()}
+        # the first version wrote no life
+        found: dict[str, list[int]] = next(unseal(data, dict[str, list[int]]), {})
+        self.orders: dict[int, tuple[int, int, int]] = {}
+        for journal, order in found.items():
+            term, floor, life = (*order, 0)[:3]
+            self.orders[int(journal)] = (term, floor, life)
 
-    def keep(self, journal: int, term: int, floor: int) -> None:
-        """Write one database's term and floor."""
-        self.orders[journal] = (term, floor)
+    def keep(self, journal: int, term: int, floor: int, life: int = 0) -> None:
+        """Write one database's term, floor and life."""
+        self.orders[journal] = (term, floor, life)
         replace_file(self._path, seal({str(number): order for number, order in self.orders.items()}))
 
 

@@ -1,9 +1,13 @@
 """What is worth a report: from what a journal says to the message that the scheduler gets. Pure."""
 
 from enum import IntFlag
+from typing import Final
 
-from apsis.messages.dispatch import Finished, Held, Report, Revoked, Start, Started
-from apsis_services.supervisor.facts import Facts, Key, Phase
+from apsis.messages.dispatch import Finished, Held, Lost, Report, Revoked, Start, Started, Stuck
+from apsis_services.supervisor.facts import ENDED, Facts, Key, Phase
+
+#: the program has begun, and its ending is not known yet
+_BEGUN: Final = frozenset({Phase.STARTED, Phase.RESULT})
 
 
 class Told(IntFlag):
@@ -14,6 +18,7 @@ class Told(IntFlag):
     LOST = 2
     #: finished or revoked
     ENDED = 4
+    STUCK = 8
 
 
 def report_of(key: Key, facts: Facts) -> tuple[Report, Told] | None:
@@ -32,8 +37,16 @@ def report_of(key: Key, facts: Facts) -> tuple[Report, Told] | None:
             return None
 
 
-def held(key: Key, facts: Facts) -> Held:
-    """Return the report of one run of an inventory."""
+def stuck_report(key: Key, facts: Facts) -> Stuck | None:
+    """Return the report that a program cannot be killed; None: it can, as far as is known, or has ended."""
+    if facts.phase is not Phase.STARTED or not facts.stuck:
+        return None
+    return Stuck(seq=0, run_id=key.run_id, at=facts.stuck_at, pid=facts.pid, state=facts.stuck, journal=key.journal)
+
+
+def held(key: Key, facts: Facts, *, lost: Lost | None = None, told: bool = False, archived: bool = False) -> Held:
+    """Return the report of one run of an inventory; `told`: its end was acknowledged once."""
+    ended = facts.phase in ENDED
     return Held(
         seq=0,
         run_id=key.run_id,
@@ -41,7 +54,15 @@ def held(key: Key, facts: Facts) -> Held:
         schedule_time=facts.schedule_time,
         args=facts.args,
         journal=key.journal,
-        state=str(facts.phase),
+        state=str(facts.phase) if ended or lost is None else "lost",
+        at=facts.claimed or (facts.at if facts.phase is Phase.REVOKED else ""),
+        start=facts.ending.start if facts.ending else facts.at if facts.phase in _BEGUN else None,
+        pid=facts.pid,
+        ending=_finished(key, facts) if facts.phase is Phase.DONE and facts.ending is not None else None,
+        reason="" if ended or lost is None else lost.reason,
+        told=told,
+        archived=archived,
+        memo=facts.memo,
     )
 
 
@@ -60,6 +81,7 @@ def claim_of(start: Start) -> Facts:
         schedule_time=start.schedule_time,
         args_hash=start.args_hash,
         args=start.args,
+        memo=start.memo,
     )
 
 
@@ -78,4 +100,5 @@ def _finished(key: Key, facts: Facts) -> Finished:
         rusage=ending.rusage,
         outputs=ending.outputs,
         leftovers=ending.leftovers,
+        journal=key.journal,
     )

@@ -2,7 +2,19 @@
 
 import pytest
 
-from apsis.messages.dispatch import Ack, Answer, Finished, Forget, Inventory, Lost, Revoke, Signal, Started, Stop
+from apsis.messages.dispatch import (
+    Ack,
+    Answer,
+    Finished,
+    Forget,
+    Inventory,
+    Known,
+    Lost,
+    Revoke,
+    Signal,
+    Started,
+    Stop,
+)
 from apsis.runs.run import Exit
 from apsis_services.supervisor import protocol as p
 from apsis_services.supervisor.core import START_ATTEMPTS, Core
@@ -97,8 +109,16 @@ def test_a_start_that_differs_from_its_claim_is_a_conflict(core, order, start, c
 
 def test_a_restored_backup_that_starts_the_same_run_again_is_told_of_the_first(core, order, start):
     core.step(p.Seen(KEY, DONE), 0.0)
-    effects = core.step(p.Ordered(order(start(1), journal=8)), 0.0)
+    effects = core.step(p.Ordered(order(start(1, journal=JOURNAL), journal=8)), 0.0)
     assert not any(isinstance(e, p.StartProgram) for e in effects)
+    assert states(core) == ["done"]
+
+
+def test_a_run_of_another_database_that_has_the_same_number_is_another_run(core, order, start):
+    core.step(p.Seen(KEY, DONE), 0.0)
+    effects = core.step(p.Ordered(order(start(1, journal=8), journal=8), archived=frozenset({KEY})), 0.0)
+    assert [e.key for e in effects if isinstance(e, p.StartProgram)] == [Key(8, "r1")]
+    core.step(p.Ordered(order(Stop(dispatch=2, run_id="r1", journal=JOURNAL), journal=8)), 0.0)
     assert states(core) == ["done"]
 
 
@@ -141,11 +161,38 @@ def test_a_revoke_of_a_running_run_changes_nothing(core, order):
     assert states(core) == ["started"]
 
 
-def test_a_lower_term_of_the_same_journal_is_refused(core, order, start):
-    core.step(p.Ordered(order(term=3)), 0.0)
-    effects = core.step(p.Ordered(order(start(1), term=2)), 0.0)
-    assert effects == []
-    assert states(core) == ["refused"]
+@pytest.mark.parametrize("past", [{"term": 2, "life": 30}, {"term": 3, "life": 31}])
+def test_what_an_older_or_another_life_orders_is_not_obeyed_and_not_answered_and_it_is_told_what_we_know(
+    core, order, start, past
+):
+    core.step(p.Ordered(order(term=3, life=30)), 0.0)
+    core.step(p.Acked(Ack(journal=JOURNAL, term=3, life=30, epoch="e1", seq=0)), 0.0)
+    assert core.step(p.Ordered(order(start(1), **past)), 0.0) == []
+    effects = core.step(p.Tick(), 0.0)
+    assert not any(isinstance(e, p.SendAnswers | p.StartProgram) for e in effects)
+    (hello,) = (e for e in effects if isinstance(e, p.SendHello))
+    assert hello.known == (Known(journal=JOURNAL, term=3, life=30),)
+    core.step(p.Acked(Ack(journal=JOURNAL, epoch="e1", seq=0, **past)), 0.0)
+    assert any(isinstance(e, p.SendHello) for e in core.step(p.Tick(), 9.0)), "its answer is none"
+
+
+def test_a_heartbeat_of_an_older_life_is_answered_by_what_we_know(core):
+    core.step(p.Heard(JOURNAL, 4, 40), 0.0)
+    core.step(p.Acked(Ack(journal=JOURNAL, term=4, life=40, epoch="e1", seq=0)), 0.0)
+    core.step(p.Tick(), 0.0)
+    core.step(p.Heard(JOURNAL, 4, 40), 1.0)
+    assert not any(isinstance(e, p.SendHello) for e in core.step(p.Tick(), 1.0))
+    core.step(p.Heard(JOURNAL, 2, 20), 2.0)
+    assert any(isinstance(e, p.SendHello) for e in core.step(p.Tick(), 2.0))
+
+
+def test_hello_names_every_database_that_a_run_is_held_of_the_newest_heard_first(core):
+    core.step(p.Seen(Key(9, "r4"), DONE), 0.0)
+    core.step(p.Seen(Key(5, "r5"), STARTED), 0.0)
+    core.step(p.Heard(8, 2, 20), 0.0)
+    (hello,) = (e for e in core.step(p.Tick(), 0.0) if isinstance(e, p.SendHello))
+    assert hello.known[0] == Known(journal=8, term=2, life=20)
+    assert {(known.journal, known.claims) for known in hello.known} == {(8, 0), (JOURNAL, 0), (9, 1), (5, 1)}
 
 
 def test_a_run_id_that_could_leave_the_spool_is_refused(core, order, start):
@@ -209,13 +256,58 @@ def test_a_lost_run_is_reported_once_and_a_later_truth_after_it(core):
     assert [type(r) for r in reports(core.step(p.Seen(KEY, DONE), 0.0))] == [Finished]
 
 
-def test_an_inventory_tells_every_run_and_for_another_database_how_it_ended(core, order):
+def inventory(core, order, dispatch=5, journal=8):
+    return core.step(p.Ordered(order(Inventory(dispatch=dispatch, since="s"), journal=journal)), 0.0)
+
+
+def test_an_inventory_tells_every_run_how_it_stands_and_then_how_many(core, order):
     core.step(p.Seen(KEY, DONE), 0.0)
-    same = reports(core.step(p.Ordered(order(Inventory(dispatch=5))), 0.0))
-    assert [r.state for r in same] == ["done"]
-    other = reports(core.step(p.Ordered(order(Inventory(dispatch=5), journal=8)), 0.0))
-    assert [type(r).__name__ for r in other] == ["Held", "Finished"]
-    assert reports(core.step(p.Ordered(order(Inventory(dispatch=5), journal=8)), 0.0)) == []
+    core.step(p.Seen(Key(JOURNAL, "r2"), STARTED), 0.0)
+    core.step(p.Missing(Key(JOURNAL, "r2"), "gone", "t"), 0.0)
+    effects = inventory(core, order)
+    assert p.ReadArchive(8, 5, "s") in effects
+    done, lost = reports(effects)
+    assert (done.state, done.journal, done.ending.exit.code, done.start) == ("done", JOURNAL, 0, "t")
+    assert (lost.state, lost.reason, lost.pid) == ("lost", "gone", 5)
+    assert states(core) == [], "it is answered when all is told"
+    assert inventory(core, order) == []
+    part = p.FromArchive(8, 5, [(Key(JOURNAL, "r0"), DONE)], last=False)
+    (archived,) = reports(core.step(part, 0.0))
+    assert (archived.run_id, archived.archived, archived.told) == ("r0", True, True)
+    (counted,) = reports(core.step(p.FromArchive(8, 5, [], last=True), 0.0))
+    assert (counted.dispatch, counted.count, counted.journal) == (5, 3, 8)
+    assert inventory(core, order) == []
+    assert states(core) == ["settled"]
+
+
+def test_an_inventory_waits_for_what_is_in_flight(core, order, start):
+    core.step(p.Ordered(order(start(1))), 0.0)
+    assert reports(inventory(core, order)) == []
+    assert reports(core.step(p.FromArchive(8, 5, [], last=True), 0.0)) == []
+    claimed, counted = reports(core.step(p.Claimed(KEY), 0.0))
+    assert (claimed.state, claimed.run_id, counted.count) == ("claimed", "r1", 1)
+    assert states(core) == [], "the start was of another database"
+
+
+def test_an_inventory_says_whether_an_end_was_acknowledged(core, order):
+    core.step(p.Seen(KEY, DONE), 0.0)
+    core.step(p.Acked(Ack(journal=JOURNAL, term=1, epoch="e1", seq=1)), 0.0)
+    core.step(p.Seen(Key(JOURNAL, "r2"), DONE), 0.0)
+    assert [report.told for report in reports(inventory(core, order))] == [True, False]
+
+
+def test_what_was_read_for_one_inventory_does_not_end_another(core, order):
+    inventory(core, order)
+    inventory(core, order, dispatch=6)
+    assert core.step(p.FromArchive(8, 5, [], last=True), 0.0) == []
+    assert len(reports(core.step(p.FromArchive(8, 6, [], last=True), 0.0))) == 1
+
+
+def test_answers_for_another_database_are_not_sent(core, order, start):
+    core.step(p.Seen(KEY, DONE), 0.0)
+    core.step(p.Ordered(order(start(1))), 0.0)
+    core.step(p.Heard(8, 1), 0.0)
+    assert states(core) == []
 
 
 def test_hello_is_said_again_until_it_is_answered(core):

@@ -5,7 +5,8 @@ import pwd
 import pytest
 
 from apsis.messages.dispatch import Process
-from apsis_services.supervisor.environment import TooLarge, arg_variable, check_sizes, child_environment, user_entry
+from apsis.programs.variables import arg_variable
+from apsis_services.supervisor.environment import TooLarge, check_sizes, child_environment, user_entry
 
 OURS = {"PATH": "/opt/bin:/bin", "SECRET": "s", "TZ": "Europe/Zurich", "HOME": "/elsewhere"}
 
@@ -57,3 +58,32 @@ def test_what_fits_passes_and_bytes_are_counted_not_letters():
     check_sizes({"a": "x" * 65535}, ["p", "x" * 131071], {})
     with pytest.raises(TooLarge):
         check_sizes({"a": "ä" * 40000}, ["p"], {})
+
+
+def test_what_is_inherited_is_what_was_asked_for_and_never_what_speaks_of_us(start):
+    ours = OURS | {"NOTIFY_SOCKET": "/run/x", "APSIS_FAILPOINTS": "y", "LANG": "de"}
+
+    def given(wanted):
+        process = Process(argv=["x"], inherit_env=wanted, env={"LANG": None})
+        return child_environment(start(1, process=process), "e1", ours, user_entry("nobody"))
+
+    assert "SECRET" not in given(False)
+    everything = given(True)
+    assert (everything["SECRET"], everything["HOME"]) == ("s", pwd.getpwnam("nobody").pw_dir)
+    assert everything.keys().isdisjoint({"NOTIFY_SOCKET", "APSIS_FAILPOINTS", "LANG"})
+    assert given(["SECRET", "NOT_THERE", "NOTIFY_SOCKET"])["SECRET"] == "s"
+    assert given(["NOT_THERE", "NOTIFY_SOCKET"]).keys().isdisjoint({"NOT_THERE", "NOTIFY_SOCKET", "SECRET"})
+
+
+def test_later_sources_win_over_earlier_ones_and_nothing_over_the_tag(start):
+    process = Process(argv=["x"], env={"A": "env", "B": "env"}, inherit_env=["A"])
+    found = child_environment(
+        start(1, process=process),
+        "e1",
+        {"A": "ours", "PATH": "/bin"},
+        None,
+        from_file={"A": "file", "B": "file", "C": "file", "PATH": "/file", "APSIS_SPOOL": "forged"},
+        secrets={"S": "secret", "APSIS_RUN_ID": "forged"},
+    )
+    assert (found["A"], found["B"], found["C"], found["S"], found["PATH"]) == ("env", "env", "file", "secret", "/file")
+    assert (found["APSIS_RUN_ID"], found["APSIS_SPOOL"]) == ("r1", "e1")

@@ -70,8 +70,8 @@ def test_the_log_is_rewritten_when_all_is_acked_and_forgets_no_number(tmp_path, 
 
 def test_floors_are_kept_for_each_database(tmp_path):
     Floors(tmp_path / "floor").keep(7, 1, 20)
-    Floors(tmp_path / "floor").keep(2**63, 4, 5)
-    assert Floors(tmp_path / "floor").orders == {7: (1, 20), 2**63: (4, 5)}
+    Floors(tmp_path / "floor").keep(2**63, 4, 5, 6)
+    assert Floors(tmp_path / "floor").orders == {7: (1, 20, 0), 2**63: (4, 5, 6)}
 
 
 def test_the_epoch_is_made_once_for_a_spool(tmp_path):

@@ -37,12 +37,13 @@ class Store:
                 kept += data[len(kept) - message.offset :]
             else:
                 again = True
-        return [self._kept(run_id, stream, again=again) for stream in streams]
+        return [self._kept(message.journal, run_id, stream, again=again) for stream in streams]
 
-    def _kept(self, run_id: str, stream: str, *, again: bool) -> Kept:
+    def _kept(self, journal: int, run_id: str, stream: str, *, again: bool) -> Kept:
         length = len(self.kept.get((run_id, stream), b""))
         complete = self.lengths.get(run_id, {}).get(stream) == length
-        return Kept(run_id=run_id, stream=stream, length=length, complete=complete, again=again and not complete)
+        again = again and not complete
+        return Kept(run_id=run_id, stream=stream, length=length, complete=complete, again=again, journal=journal)
 
 
 class Rig:
@@ -235,3 +236,38 @@ def test_every_byte_arrives_once_in_its_place(tmp_path_factory, seed, loss, kill
     assert {key: bytes(store.kept.get((key.run_id, "output"), b"")) for key in keys} == written
     assert all(output.settled for output in rig.pump.outputs.values())
     assert (rig.pump.messages, rig.pump.bytes) == (0, 0)
+
+
+def test_only_what_the_store_has_on_its_disk_is_given_back(rig):
+    key = Key(1, "r1")
+    rig.write(key, "output", b"x" * (PIECE * 16))
+    rig.pump.open(key, ["output"])
+    rig.pump.grew(key)
+    for _ in range(2):
+        rig.pump.pump(0.0)
+        for message, _data in rig.sent:
+            end = message.offset + message.length
+            kept = Kept(run_id="r1", stream="output", length=end, journal=1, durable=min(end, PIECE * 5))
+            rig.pump.acked([kept], 0.0)
+        rig.sent.clear()
+    output = rig.pump.outputs[key]
+    assert output.streams["output"].acked == PIECE * 16
+    assert output.punched == {"output": PIECE * 4}
+    assert output.folder.read("output", 0, 5) == bytes(5)
+    assert output.folder.read("output", PIECE * 5, 5) == b"xxxxx"
+
+
+def test_what_was_given_up_is_told_as_a_gap_after_a_restart_too(rig):
+    store, key = Store(), Key(1, "r1")
+    rig.write(key, "output", b"x" * (PIECE * 8))
+    rig.pump.open(key, ["output"])
+    rig.pump.grew(key)
+    start, stop = rig.pump.outputs[key].streams["output"].unsent()
+    rig.pump.give_up(key, "output", start, stop)
+    rig.fresh()
+    rig.pump.open(key, ["output"], found=True)
+    rig.pump.finish(key, {"output": PIECE * 8})
+    serve(rig, store)
+    gaps = [(chunk.offset, chunk.offset + chunk.length) for chunk in store.got if chunk.gap]
+    assert gaps == [(start, stop)]
+    assert bytes(store.kept["r1", "output"]) == b"x" * start + bytes(stop - start) + b"x" * (PIECE * 8 - stop)

@@ -97,3 +97,21 @@ def test_a_file_that_shrank_keeps_its_length():
     tail.grow(2)
     tail.finish(2)
     assert tail.final == 10
+
+
+def test_pieces_end_at_whole_multiples_so_that_the_store_gets_whole_blocks():
+    tail = Tail()
+    tail.grow(5)
+    tail.send(Piece(0, 5))
+    tail.grow(3 * PIECE)
+    assert tail.next_piece() == Piece(5, PIECE - 5)
+    tail.send(Piece(5, PIECE - 5))
+    assert tail.next_piece() == Piece(PIECE, PIECE)
+
+
+def test_the_tail_of_a_large_cap_begins_at_a_whole_multiple():
+    tail = Tail(cap=64 * PIECE)
+    tail.grow(48 * PIECE)
+    tail.send(Piece(0, 48 * PIECE))
+    tail.finish(100 * PIECE + 7)
+    assert tail.next_piece() == Piece(48 * PIECE, 37 * PIECE, gap=True)
