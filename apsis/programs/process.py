@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apsis.messages.dispatch import Process, StopPolicy, TimeoutPolicy
+from apsis.messages.outputs import KeepPolicy
 from apsis.programs.signals import signal_name
+from apsis.programs.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +28,11 @@ class ProcessProgram:
     leftovers: str = "kill"
     streams: str = "merged"
     max_bytes: int | None = None
+    #: how long the output is kept; None: as the config says
+    keep: KeepPolicy | None = None
     #: exit statuses that count as success
     success_exit_codes: tuple[int, ...] = (0,)
+    around: Surroundings = field(default_factory=Surroundings)
 
     def to_process(self, *, env: dict[str, str] | None = None, max_bytes: int | None = None) -> Process:
         """Return what the supervisor is told.
@@ -45,6 +50,16 @@ class ProcessProgram:
             streams=self.streams,
             leftovers=self.leftovers,
             max_bytes=self.max_bytes if self.max_bytes is not None else max_bytes,
+            keep=self.keep,
+            env_file=self.around.env_file,
+            inherit_env=self.around.inherit_env,
+            secrets=self.around.secrets,
+            stdin=self.around.stdin,
+            stdin_file=self.around.stdin_file,
+            umask=self.around.umask,
+            nice=self.around.nice,
+            limits=self.around.limits,
+            cgroup=self.around.cgroup,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -64,4 +79,4 @@ class ProcessProgram:
             shown["timeout"] = {"duration": self.timeout.duration, "signal": signal_name(self.timeout.signal)}
         if self.success_exit_codes != (0,):
             shown["success_exit_codes"] = list(self.success_exit_codes)
-        return {**shown, "leftovers": self.leftovers, "streams": self.streams}
+        return {**shown, **self.around.to_json(), "leftovers": self.leftovers, "streams": self.streams}

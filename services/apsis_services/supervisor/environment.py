@@ -2,12 +2,13 @@
 
 import os
 import pwd
-import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from apsis.errors import ApsisError
 from apsis.messages.dispatch import Start
+from apsis.programs.variables import arg_variable
 
 #: bytes of all args, names and values
 MAX_ARGS: Final = 64 * 1024
@@ -18,7 +19,12 @@ MAX_ONE: Final = 128 * 1024
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FROM_OURS: Final = ("APSIS_HOME", "LANG", "LC_ALL", "TZ")
-_NOT_IN_NAME: Final = re.compile(r"[^A-Z0-9_]")
+#: they speak of the supervisor, its manager and systemd, and would mislead any other program
+_OURS_ALONE: Final = frozenset({
+    "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "MAINPID",
+    "INVOCATION_ID", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "SYSTEMD_EXEC_PID",
+})  # fmt: skip
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class TooLarge(ApsisError):
@@ -46,18 +52,32 @@ def user_entry(name: str | None) -> pwd.struct_passwd | None:
         return None
 
 
-def arg_variable(name: str) -> str:
-    """Return the variable that carries an arg: upper case, other characters `_`."""
-    return "APSIS_ARG_" + _NOT_IN_NAME.sub("_", name.upper())
+def inherited(ours: Mapping[str, str], wanted: bool | list[str]) -> dict[str, str]:
+    """Return what a program inherits of our environment: all but what speaks of us, or the names that are wanted."""
+    if wanted is False:
+        return {}
+    names = ours if wanted is True else [name for name in wanted if name in ours]
+    return {name: ours[name] for name in names if name not in _OURS_ALONE and not name.startswith("APSIS_")}
 
 
 def child_environment(
-    start: Start, epoch: str, ours: Mapping[str, str], user: pwd.struct_passwd | None
+    start: Start,
+    epoch: str,
+    ours: Mapping[str, str],
+    user: pwd.struct_passwd | None,
+    *,
+    from_file: Mapping[str, str] = _NOTHING,
+    secrets: Mapping[str, str] = _NOTHING,
 ) -> dict[str, str]:
-    """Return a program's full environment; `ours` is the supervisor's, of which little is passed on."""
+    """Return a program's full environment; `ours` is the supervisor's, of which little is passed on unasked.
+
+    Later ones win: the base, what is inherited, who the user is, `from_file` (of `env_file`), `env`, `secrets`,
+    and last what names the run.
+    """
     environment = {"PATH": ours.get("PATH") or DEFAULT_PATH}
     environment |= {name: ours[name] for name in _FROM_OURS if name in ours}
     environment.setdefault("LANG", "C.UTF-8")
+    environment |= inherited(ours, start.process.inherit_env)
     if user is not None:
         environment |= {
             "HOME": user.pw_dir,
@@ -65,11 +85,13 @@ def child_environment(
             "LOGNAME": user.pw_name,
             "SHELL": user.pw_shell or "/bin/sh",
         }
+    environment |= from_file
     for name, value in start.process.env.items():
         if value is None:
             environment.pop(name, None)
         else:
             environment[name] = value
+    environment |= secrets
     # The tag comes last: a job that unset or changed it could not be found again.
     environment |= {arg_variable(name): value for name, value in start.args.items()}
     environment |= {

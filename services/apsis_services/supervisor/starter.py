@@ -7,11 +7,18 @@ import pwd
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
-from apsis.messages.dispatch import Start
+import msgspec
+
+from apsis.home import Home
+from apsis.messages.dispatch import Process, Start
+from apsis_services.supervisor.env_file import read_env_file
 from apsis_services.supervisor.environment import TooLarge, check_sizes, child_environment, user_entry
 from apsis_services.supervisor.facts import Key
+from apsis_services.supervisor.hostfiles import UnusableFile
+from apsis_services.supervisor.secret_files import Secrets
 from apsis_services.supervisor.zygote.client import ZygoteClient, ZygoteError
 from apsis_services.supervisor.zygote.identity import Identity, read_stat
 from apsis_services.supervisor.zygote.records import StopFacts, TimeoutFacts
@@ -20,6 +27,7 @@ from apsis_services.supervisor.zygote.stamps import stamp_now
 
 #: seconds for which a user's entry is taken as it was
 _REMEMBER: Final = 60
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class HearsStarts(Protocol):
@@ -39,14 +47,24 @@ class Starter:
     """Hands starts to the zygote. What was handed over goes on when the supervisor ends."""
 
     def __init__(
-        self, home: Path, spool: Path, epoch: str, boot: str, zygote: ZygoteClient, hears: HearsStarts
+        self,
+        home: Home,
+        spool: Path,
+        epoch: str,
+        boot: str,
+        zygote: ZygoteClient,
+        hears: HearsStarts,
+        *,
+        secrets: Mapping[str, str] = _NOTHING,
     ) -> None:
+        """`secrets` names the files of secrets that do not lie in the home's `keys/secrets`."""
         self._spool = spool
         self._epoch = epoch
         self._boot = boot
         self._zygote = zygote
         self._hears = hears
-        self._ours = {**os.environ, "APSIS_HOME": str(home)}
+        self._ours = {**os.environ, "APSIS_HOME": str(home.root)}
+        self._secrets = Secrets(home, secrets)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, key: Key, start: Start) -> None:
@@ -75,11 +93,15 @@ class Starter:
         await self._zygote.close()
 
     async def _begin(self, key: Key, start: Start) -> None:
-        request = make_request(key, start, self._epoch, self._ours)
+        from_file = secrets = _NOTHING
         try:
+            if start.process.env_file is not None or start.process.secrets:
+                # a file may lie on a disk that does not answer: nobody else waits for it
+                from_file, secrets = await asyncio.to_thread(self._read_files, start.process)
+            request = make_request(key, start, self._epoch, self._ours, from_file=from_file, secrets=secrets)
             check_sizes(start.args, request.argv, request.env)
-        except TooLarge as error:
-            self.settle(key, start, error.message)
+        except (TooLarge, UnusableFile) as error:
+            self.settle(key, start, f"{error.message}; {error.hint}" if error.hint else error.message)
             return
         try:
             outcome = await self._zygote.start(request)
@@ -91,11 +113,25 @@ class Starter:
         else:
             self._hears.start_exists(key)
 
+    def _read_files(self, process: Process) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the variables of `env_file`, and the secrets. They go into the request, and nowhere else."""
+        from_file = {} if process.env_file is None else read_env_file(process.env_file)
+        return from_file, self._secrets.resolve(process.secrets)
 
-def make_request(key: Key, start: Start, epoch: str, ours: Mapping[str, str]) -> StartRequest:
+
+def make_request(
+    key: Key,
+    start: Start,
+    epoch: str,
+    ours: Mapping[str, str],
+    *,
+    from_file: Mapping[str, str] = _NOTHING,
+    secrets: Mapping[str, str] = _NOTHING,
+) -> StartRequest:
     """Return what the zygote is asked for."""
     process = start.process
     timeout = process.timeout
+    user = _user(process.user, int(time.monotonic()) // _REMEMBER)
     return StartRequest(
         journal=key.journal,
         run_id=key.run_id,
@@ -105,7 +141,7 @@ def make_request(key: Key, start: Start, epoch: str, ours: Mapping[str, str]) ->
         args=start.args,
         args_hash=start.args_hash,
         argv=process.argv,
-        env=child_environment(start, epoch, ours, _user(process.user, int(time.monotonic()) // _REMEMBER)),
+        env=child_environment(start, epoch, ours, user, from_file=from_file, secrets=secrets),
         stop=StopFacts(signal=process.stop.signal, grace=process.stop.grace),
         cwd=process.cwd,
         user=process.user,
@@ -113,7 +149,22 @@ def make_request(key: Key, start: Start, epoch: str, ours: Mapping[str, str]) ->
         streams=process.streams,
         timeout=None if timeout is None else TimeoutFacts(duration=timeout.duration, signal=timeout.signal),
         leftovers=process.leftovers,
+        umask=process.umask,
+        memo=start.memo,
+        max_bytes=process.max_bytes,
+        keep=None if process.keep is None else msgspec.to_builtins(process.keep),
+        stdin=process.stdin,
+        stdin_file=process.stdin_file,
+        nice=process.nice,
+        limits=_limits(process),
+        cgroup=None if process.cgroup is None else msgspec.structs.asdict(process.cgroup),
     )
+
+
+def _limits(process: Process) -> dict[str, int] | None:
+    if process.limits is None:
+        return None
+    return {name: value for name, value in msgspec.structs.asdict(process.limits).items() if value is not None}
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+import apsis
 from apsis.times.instants import format_time
-from apsis_services.supervisor.zygote.files import MODULES
+from apsis_services.supervisor.zygote.files import MODULES, ROOT
 from apsis_services.supervisor.zygote.identity import (
     boot_id,
     open_verified,
@@ -117,15 +119,23 @@ def test_a_tag_is_seen_only_whole():
 
 def test_the_zygote_carries_the_standard_library_alone_and_all_its_modules_are_stamped():
     """What it imports is what it costs each shim; and a module that is not stamped could change unnoticed."""
-    load = "import sys; sys.path.append(sys.argv[1]); import apsis_services.supervisor.zygote.zygote"
-    script = f"{load}\nprint(*sorted(sys.modules))"
-    from apsis_services.supervisor.zygote.files import ROOT
-
-    told = subprocess.run([sys.executable, "-I", "-S", "-c", script, ROOT], capture_output=True, text=True, check=True)
+    roots = "\n".join({ROOT, str(Path(apsis.__file__).parent.parent)})
+    script = """
+import sys
+sys.path += sys.argv[1].split("\\n")
+from apsis_services.supervisor.zygote.lean import lighten
+lighten()
+import apsis_services.supervisor.zygote.zygote
+specs = [getattr(module, "__spec__", None) for module in sys.modules.values()]
+print(*(spec.name for spec in specs if spec))
+"""
+    told = subprocess.run([sys.executable, "-I", "-S", "-c", script, roots], capture_output=True, text=True, check=True)
     modules = told.stdout.split()
     ours = [name for name in modules if name.startswith("apsis")]
     assert sorted(ours) == sorted(
         [
+            "apsis",
+            "apsis.failpoints",
             "apsis_services",
             "apsis_services.supervisor",
             "apsis_services.supervisor.zygote",
@@ -135,4 +145,5 @@ def test_the_zygote_carries_the_standard_library_alone_and_all_its_modules_are_s
     others = {name.partition(".")[0] for name in modules if not name.startswith(("apsis", "__"))}
     assert others <= set(sys.stdlib_module_names)
     heavy = {"asyncio", "subprocess", "threading", "logging", "dataclasses", "inspect", "pathlib", "argparse", "zmq"}
+    heavy |= {"typing", "enum", "re", "json", "signal", "socket", "selectors", "traceback"}
     assert heavy & others == set()

@@ -133,7 +133,7 @@ def test_each_child_that_ends_while_killing_brings_the_next_round_at_once():
 
 
 def test_a_program_that_cannot_be_killed_is_waited_for_without_end():
-    course = Course(0, kill_at=10, killing_since=10, killed_at=9999)
+    course = Course(0, kill_at=10, killing_since=10, killed_at=9990)
     assert decide(POLICY, course, 10_000, kin=True) == KillAll()
 
 

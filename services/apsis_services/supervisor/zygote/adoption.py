@@ -15,7 +15,7 @@ from apsis_services.supervisor.zygote.journal import JournalState, run_directory
 from apsis_services.supervisor.zygote.journal_file import JournalFile, clean_up, take_over
 from apsis_services.supervisor.zygote.keeper import Keeper, Program
 from apsis_services.supervisor.zygote.log import say
-from apsis_services.supervisor.zygote.processes import descendants, is_tagged, live_stats, signal_all
+from apsis_services.supervisor.zygote.processes import descendants, has_executed, is_tagged, live_stats, signal_all
 from apsis_services.supervisor.zygote.records import Claim
 from apsis_services.supervisor.zygote.request import EPOCH, RUN, unstarted
 from apsis_services.supervisor.zygote.stamps import stamp, stamp_now
@@ -146,15 +146,15 @@ def _reap_if_dead(state: JournalState) -> None:
         os.waitpid(stat.pid, os.WNOHANG)
 
 
-def adopt(spool: str, taken: Taken, strangers: Sequence[Stat]) -> Adoption | None:
+def adopt(spool: str, taken: Taken, strangers: Sequence[Stat], *, sole: bool) -> Adoption | None:
     """Find the program of a dead shim, and keep it; None: there is nothing to keep, and that is written.
 
     `strangers` are the children of this process that are nobody's yet, zombies included; they count where
-    the journal does not name the program. One that cannot say any more whose it is leaves the status
-    unknown: it may be another run's.
+    the journal does not name the program. One that has ended cannot say any more whose it is: if `sole`, all
+    strangers are of this run; else it may be another run's, and the status is unknown.
     """
     family = AdoptedFamily(taken.claim)
-    program = _program(taken, family, strangers)
+    program = _program(taken, family, strangers, sole=sole)
     if program is None:
         taken.journal.close()
         return None
@@ -168,7 +168,7 @@ def adopt(spool: str, taken: Taken, strangers: Sequence[Stat]) -> Adoption | Non
     return Adoption(keeper, family)
 
 
-def _program(taken: Taken, family: AdoptedFamily, strangers: Sequence[Stat]) -> Program | None:
+def _program(taken: Taken, family: AdoptedFamily, strangers: Sequence[Stat], *, sole: bool) -> Program | None:
     """Return the main program of a run; None: it never started, or cannot be told, and that is written."""
     journal, state, claim = taken
     if state.started is not None:
@@ -178,32 +178,39 @@ def _program(taken: Taken, family: AdoptedFamily, strangers: Sequence[Stat]) -> 
     if state.result is not None:  # it could not be started, and `done` is missing
         journal.append(unstarted("", stamp_now())[1])
         return None
-    found, doubtful = _look_for(family, claim, strangers)
+    found, doubtful = _look_for(family, claim, strangers, sole=sole)
     if found is None:
         journal.append(*unstarted(_UNKNOWN if doubtful else _NEVER, stamp_now()))
         return None
     return _late_start(journal, claim, family, found)
 
 
-def _look_for(family: AdoptedFamily, claim: Claim, strangers: Sequence[Stat]) -> tuple[Stat | None, bool]:
+def _look_for(
+    family: AdoptedFamily, claim: Claim, strangers: Sequence[Stat], *, sole: bool
+) -> tuple[Stat | None, bool]:
     """Return the program that carries the run's tag, and whether there are others that may be it.
 
-    None of them is older than its shim, and each leads its session. One that is within its exec has no
-    environment for a moment, and is looked at again.
+    None of them is older than its shim, and each leads its session. One that is within its exec, or about to
+    end, has no environment for a moment, and is looked at again.
     """
     may_be = [stat for stat in strangers if stat.session == stat.pid and stat.ticks >= claim["ticks"]]
-    told: list[tuple[Stat, bool | None]] = []
+    sole = sole and len(may_be) == 1
+    told: dict[int, bool | None] = {}
     for _ in range(_LOOKS):
-        told = [(stat, family.tagged(stat)) for stat in may_be if stat.living]
-        found = min((stat for stat, ours in told if ours), key=lambda stat: stat.ticks, default=None)
+        told = {stat.pid: family.tagged(stat) for stat in may_be}
+        found = min((stat for stat in may_be if told[stat.pid]), key=lambda stat: stat.ticks, default=None)
         if found is not None:
             return found, False
-        if all(ours is False for _, ours in told):
+        # Asked before this, so that one which ends in between is not taken for one that has told.
+        may_be = [now for stat in may_be if (now := read_stat(stat.pid)) is not None and told[stat.pid] is None]
+        if not any(stat.living for stat in may_be):
             break
         time.sleep(_LOOK_PAUSE)
-    now = [read_stat(stat.pid) for stat in may_be]  # who has ended while it was looked at could not say whose it is
-    dead = any(stat is not None and not stat.living for stat in now)
-    return None, dead or any(ours is None for _, ours in told)
+    if sole and may_be and not may_be[0].living:
+        # The shim's first child leads a session, and waits for us with its status; what has not become a
+        # program by then could not, and never will.
+        return (may_be[0] if has_executed(may_be[0].pid) else None), False
+    return None, bool(may_be)
 
 
 def _late_start(journal: JournalFile, claim: Claim, family: AdoptedFamily, found: Stat) -> Program:

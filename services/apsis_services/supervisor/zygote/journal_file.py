@@ -26,6 +26,8 @@ TEMPORARY: Final = ".tmp"
 class JournalFile:
     """A journal that this process holds. It is let go when the process ends, never before."""
 
+    __slots__ = ("fd", "length")
+
     def __init__(self, fd: int, length: int) -> None:
         self.fd = fd
         self.length = length
@@ -42,10 +44,9 @@ class JournalFile:
 
 
 def _write_all(fd: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, at)
-        view = view[written:]
+    while data:
+        written = os.pwrite(fd, data, at)
+        data = data[written:]
         at += written
 
 

@@ -5,13 +5,17 @@ killed shim; they differ in how they find the family. What to do is decided in `
 """
 
 # The zygote does not load pathlib.
-# ruff: noqa: PTH116
+# ruff: noqa: PTH116, PTH208
 
 import os
 import signal
 import time
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from apsis_services.supervisor.zygote import cgroup
+from apsis_services.supervisor.zygote.causes import limit_reached
+from apsis_services.supervisor.zygote.identity import read_stat
+from apsis_services.supervisor.zygote.journal import run_key
 from apsis_services.supervisor.zygote.journal_file import JournalFile
 from apsis_services.supervisor.zygote.ladder import (
     Course,
@@ -25,14 +29,17 @@ from apsis_services.supervisor.zygote.ladder import (
     advance,
     blame,
     decide,
+    is_stuck,
 )
 from apsis_services.supervisor.zygote.linux import Outcome
 from apsis_services.supervisor.zygote.log import say
-from apsis_services.supervisor.zygote.orders import SignalOrder, read_stop, take_signals
+from apsis_services.supervisor.zygote.orders import STOP, SignalOrder, read_stop, take_signals
 from apsis_services.supervisor.zygote.records import Claim, Record
 from apsis_services.supervisor.zygote.request import LEAVE, MERGED
 from apsis_services.supervisor.zygote.stamps import stamp_now
 from apsis_services.supervisor.zygote.usage import Usage
+
+_TERM: Final = int(signal.SIGTERM)
 
 
 class Family(Protocol):
@@ -66,12 +73,17 @@ class Program(NamedTuple):
 def policy_of(claim: Claim) -> Policy:
     """Return what the claim says about stopping, timeout and leftovers."""
     timeout = claim["timeout"]
-    return Policy(
-        grace=claim["stop"]["grace"],
-        timeout=timeout["duration"] if timeout else None,
-        timeout_signal=timeout["signal"] if timeout else signal.SIGTERM,
-        leave=claim["leftovers"] == LEAVE,
-    )
+    leave = claim["leftovers"] == LEAVE
+    if timeout is None:
+        return Policy(claim["stop"]["grace"], None, _TERM, leave)
+    return Policy(claim["stop"]["grace"], timeout["duration"], timeout["signal"], leave)
+
+
+def group_of(claim: Claim) -> str | None:
+    """Return the path of the run's control group; None: it has none, or what the claim names is another's."""
+    path = claim.get("group", "")
+    key = run_key(claim["journal"], claim["run_id"])
+    return path if path and cgroup.is_group_of(path, claim["epoch"], key) else None
 
 
 def output_lengths(directory: str, streams: str) -> dict[str, int]:
@@ -88,6 +100,21 @@ def output_lengths(directory: str, streams: str) -> dict[str, int]:
 class Keeper:
     """Sees one program to its end. Whoever uses it tells it of ended children and calls `turn`."""
 
+    __slots__ = (
+        "_claim",
+        "_course",
+        "_group",
+        "_policy",
+        "_signalled",
+        "_told_stuck",
+        "directory",
+        "family",
+        "finished",
+        "journal",
+        "program",
+        "tree",
+    )
+
     def __init__(
         self, journal: JournalFile, claim: Claim, directory: str, program: Program, family: Family, *, tree: Usage
     ) -> None:
@@ -102,6 +129,8 @@ class Keeper:
         self._policy = policy_of(claim)
         self._course = Course(program.began)
         self._signalled: SignalOrder | None = None
+        self._group = group_of(claim) if "group" in claim else None
+        self._told_stuck = ""
 
     @property
     def ended(self) -> bool:
@@ -112,10 +141,11 @@ class Keeper:
         """Obey what stands in the run's folder. An order that cannot be read is logged and passed over."""
         run_id = self._claim["run_id"]
         try:
-            order = read_stop(self.directory)
+            names = os.listdir(self.directory)
+            order = read_stop(self.directory) if STOP in names else None
             if order is not None:
                 self._course = accept(self._course, order, time.monotonic())
-            for signalled in take_signals(self.directory):
+            for signalled in take_signals(self.directory, names):
                 if not self.ended:
                     self._signalled = signalled
                     self._signal_group(signalled.signal)
@@ -127,12 +157,13 @@ class Keeper:
         now = time.monotonic()
         at = stamp_now()
         usage = outcome.usage or Usage()
+        limit = "" if outcome.signal is None else self._limit_reached(outcome.signal, usage)
         result: Record = {
             "e": "result",
             "code": outcome.code,
             "signal": outcome.signal,
             "error": "",
-            "killed_by": blame(self._policy, self._course, outcome.signal, self._signalled),
+            "killed_by": blame(self._policy, self._course, outcome.signal, self._signalled, limit),
             "stopped": self._course.stopped_at is not None,
             "timed_out": self._course.timed_out_at is not None,
             "start": self.program.began_at,
@@ -193,14 +224,40 @@ class Keeper:
                 case TermRest():
                     self.family.signal(signal.SIGTERM)
                 case KillAll():
-                    if not self.ended:
-                        self._signal_group(signal.SIGKILL)
-                    self.family.signal(signal.SIGKILL)
+                    self._kill(now)
                 case Finish():
                     self.journal.append(self._done(stamp_now(), self.tree))
                     self.finished = True
             self._course = advance(self._policy, self._course, action, now)
         return None
+
+    def _kill(self, now: float) -> None:
+        if not self.ended:
+            self._signal_group(signal.SIGKILL)
+            if is_stuck(self._course, now):
+                self._tell_stuck()
+        if self._group is not None:
+            cgroup.kill(self._group)
+        self.family.signal(signal.SIGKILL)
+
+    def _tell_stuck(self) -> None:
+        """Write down that the program does not end, and in which state it is; once for each state."""
+        stat = read_stat(self.program.pid)
+        if stat is not None and stat.living and stat.state != self._told_stuck:
+            self._told_stuck = stat.state
+            self.journal.append({"e": "stuck", "pid": stat.pid, "state": stat.state, "at": stamp_now()})
+
+    def _limit_reached(self, number: int, usage: Usage) -> str:
+        """Return which limit of the run ended its program; only runs that have any are looked into."""
+        if self._group is None and "limits" not in self._claim:
+            return ""
+        kills = 0 if self._group is None else cgroup.oom_kills(self._group)
+        return limit_reached(self._claim, number, usage.utime + usage.stime, kills)
+
+    def leave(self) -> None:
+        """Remove what the run had of the kernel's beside its processes, when all is written."""
+        if self._group is not None:
+            cgroup.remove(self._group)
 
     def _signal_group(self, number: int) -> None:
         """Signal the program's group. The program is a child of ours and not reaped, so its pid is nobody else's."""

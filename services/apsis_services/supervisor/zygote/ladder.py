@@ -16,6 +16,9 @@ KILL_SECONDS: Final = 10.0
 #: from one round of KILLs to the next: at first, and when they have not helped for a second
 KILL_PAUSE: Final = 0.02
 KILL_PAUSE_LATER: Final = 0.5
+#: a program that lives so long after its first KILL is stuck: that is told, and KILL comes more rarely
+STUCK_SECONDS: Final = 5.0
+KILL_PAUSE_STUCK: Final = 5.0
 STOP: Final = "stop"
 TIMEOUT: Final = "timeout"
 
@@ -61,6 +64,10 @@ class Wait(NamedTuple):
     until: float | None
 
 
+#: made once: most runs wait for nothing else
+FOR_EVER: Final = Wait(None)
+
+
 class SignalGroup(NamedTuple):
     """Send a signal to the program's process group, for a cause: `stop` or `timeout`."""
 
@@ -100,7 +107,8 @@ def _while_it_runs(policy: Policy, course: Course, now: float) -> Action:
         limit = course.began + policy.timeout
         if now >= limit:
             return SignalGroup(policy.timeout_signal, TIMEOUT)
-    return Wait(_earlier(limit, course.kill_at))
+    until = _earlier(limit, course.kill_at)
+    return FOR_EVER if until is None else Wait(until)
 
 
 def _afterwards(policy: Policy, course: Course, ended: float, now: float, *, kin: bool) -> Action:
@@ -121,7 +129,14 @@ def _kill(course: Course, now: float) -> Action:
     if course.killing_since is None or course.killed_at is None or course.reaped:
         return KillAll()
     pause = KILL_PAUSE if now < course.killing_since + 1.0 else KILL_PAUSE_LATER
+    if is_stuck(course, now):
+        pause = KILL_PAUSE_STUCK
     return KillAll() if now >= course.killed_at + pause else Wait(course.killed_at + pause)
+
+
+def is_stuck(course: Course, now: float) -> bool:
+    """Whether the program itself lives although KILL was sent to it again and again."""
+    return course.ended is None and course.killing_since is not None and now >= course.killing_since + STUCK_SECONDS
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:
@@ -154,10 +169,11 @@ def advance(policy: Policy, course: Course, action: Action, now: float) -> Cours
             return course
 
 
-def blame(policy: Policy, course: Course, signal: int | None, ordered: SignalOrder | None) -> str:
+def blame(policy: Policy, course: Course, signal: int | None, ordered: SignalOrder | None, limit: str = "") -> str:
     """Return who or what ended the program; empty: it ended by itself.
 
-    `signal` is what it died of, `ordered` the last signal that somebody had sent to it.
+    `signal` is what it died of, `ordered` the last signal that somebody had sent to it, `limit` the limit of the
+    run that it ran into.
     """
     if course.timed_out_at is not None:
         return f"timeout {policy.timeout:g}s"
@@ -167,4 +183,4 @@ def blame(policy: Policy, course: Course, signal: int | None, ordered: SignalOrd
         return ""
     if ordered is not None and ordered.signal == signal:
         return f"signal {signal} by {ordered.by}"
-    return f"signal {signal} not sent by apsis"
+    return limit or f"signal {signal} not sent by apsis"

@@ -18,10 +18,13 @@ _INTERPRETER: Final = ("-I", "-S", "-X", "utf8", "-c")
 _MAIN: Final = """
 import sys
 sys.path += sys.argv.pop(1).split("\\n")
+from apsis_services.supervisor.zygote.lean import lighten
+lighten()
 from apsis_services.supervisor.zygote.zygote import main
 sys.exit(main())
 """
-_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | {
+#: LD_BIND_NOW: libraries are bound as they are loaded, and not function by function in each fork
+_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LD_BIND_NOW": "1"} | {
     name: value for name, value in os.environ.items() if name == failpoints.VARIABLE
 }
 #: where `apsis_services` lies, and where `apsis` does: one folder where they are installed, two in a checkout

@@ -13,8 +13,13 @@ from typing import Final, NamedTuple
 from apsis_services.supervisor.zygote.usage import Usage
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+#: looked up once, here: the first look makes the function, and each fork would make it anew
+_PRCTL: Final = _LIBC.prctl
+_SYSCALL: Final = _LIBC.syscall
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
+#: more than a process can have, by the kernel's default
+_DESCRIPTORS: Final = 1 << 20
 _SFD_FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC
 _SIGNALFD_SIGINFO: Final = 128
 #: waitid's number where glibc's own waitid, which knows no rusage, has to be passed by
@@ -42,12 +47,20 @@ def _check(result: int) -> int:
 
 def set_subreaper() -> None:
     """Become the one to whom orphaned descendants fall. Not inherited by children."""
-    _check(_LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    _check(_PRCTL(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
-def set_name(name: str) -> None:
+def set_name(name: bytes) -> None:
     """Name this process as `ps` and `top` show it; 15 bytes are kept."""
-    _check(_LIBC.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0))
+    _check(_PRCTL(_PR_SET_NAME, name, 0, 0, 0))
+
+
+def close_others(one: int, other: int, lowest: int = 3) -> None:
+    """Close all descriptors from `lowest` on but two."""
+    low, high = (one, other) if one < other else (other, one)
+    os.closerange(lowest, low)
+    os.closerange(low + 1, high)
+    os.closerange(high + 1, _DESCRIPTORS)
 
 
 def open_signalfd(numbers: Iterable[int]) -> int:
@@ -82,7 +95,7 @@ def look_at_end(pid: int) -> Outcome | None:
         code, status = info.si_code, info.si_status
     else:
         ctypes.memset(_SIGINFO, 0, 128)
-        _check(_LIBC.syscall(_WAITID_NUMBER, os.P_PID, pid, _SIGINFO, options, _RUSAGE))
+        _check(_SYSCALL(_WAITID_NUMBER, os.P_PID, pid, _SIGINFO, options, _RUSAGE))
         code, ended, _, status = struct.unpack_from("=i4xiIi", _SIGINFO.raw, 8)
         if not ended:
             return None

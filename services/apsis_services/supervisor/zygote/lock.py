@@ -2,13 +2,13 @@
 
 import errno
 import fcntl
-import json
 import os
 import socket
 from typing import NamedTuple
 
 from apsis_services.supervisor.zygote.files import lock_path, near_path, socket_name
 from apsis_services.supervisor.zygote.identity import Identity, boot_id
+from apsis_services.supervisor.zygote.notation import encode
 from apsis_services.supervisor.zygote.stamps import stamp_now
 
 
@@ -44,7 +44,7 @@ def take_lock(options: Options, me: Identity) -> int | None:
         "version": options.version,
     }
     os.ftruncate(fd, 0)
-    os.write(fd, json.dumps(facts).encode() + b"\n")
+    os.write(fd, encode(facts) + b"\n")
     return fd
 
 

@@ -6,16 +6,17 @@ the signal is sent. Each file is written aside and renamed, so that no half of a
 """
 
 # The zygote does not load pathlib.
-# ruff: noqa: PTH104, PTH108, PTH208
+# ruff: noqa: PTH104, PTH108
 
 import errno
-import json
 import os
 import signal
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from apsis_services.supervisor.zygote.identity import signal_verified
 from apsis_services.supervisor.zygote.journal import JournalState
+from apsis_services.supervisor.zygote.notation import decode, encode
 
 STOP: Final = "stop"
 SIGNAL: Final = "signal-"
@@ -40,7 +41,7 @@ class SignalOrder(NamedTuple):
 
 def _write(directory: str, name: str, order: dict[str, object]) -> None:
     aside = f"{directory}/{name}{_ASIDE}"
-    text = json.dumps(order).encode()
+    text = encode(order)
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
         if os.write(fd, text) != len(text):
@@ -91,7 +92,7 @@ def _read(path: str) -> dict[str, object] | None:
     except FileNotFoundError:
         return None
     try:
-        order = json.loads(os.read(fd, 65536))
+        order = decode(os.read(fd, 65536))
     finally:
         os.close(fd)
     return order if isinstance(order, dict) else {}
@@ -109,14 +110,16 @@ def read_stop(directory: str) -> StopOrder | None:
     return StopOrder(int(str(order["signal"])), float(str(order["grace"])), str(order["by"]))
 
 
-def take_signals(directory: str) -> list[SignalOrder]:
+def take_signals(directory: str, names: Iterable[str]) -> list[SignalOrder]:
     """Return the signals that were ordered, in order of their numbers, and take them away.
+
+    `names` are those of the files in the folder.
 
     Raises:
         ValueError, KeyError: a file is not a signal order; it is taken away all the same.
     """
     orders = []
-    for name in sorted(os.listdir(directory)):
+    for name in sorted(names):
         if not name.startswith(SIGNAL) or name.endswith(_ASIDE):
             continue
         order = _read(f"{directory}/{name}")

@@ -5,8 +5,12 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from apsis_services.supervisor.zygote.identity import Stat, read_stat, signal_verified
+
+#: of the kernel's flags of a process: it was forked, and has executed nothing
+_FORKED_ONLY: Final = 0x40
 
 
 def all_stats() -> Iterator[Stat]:
@@ -15,6 +19,21 @@ def all_stats() -> Iterator[Stat]:
         stat = read_stat(pid)
         if stat is not None:
             yield stat
+
+
+def has_executed(pid: int) -> bool:
+    """Whether a process, ended or not, has become a program: it is not what its parent forked any more."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        data = os.read(fd, 4096)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(fd)
+    return not int(data[data.rindex(b")") + 2 :].split(b" ", 7)[6]) & _FORKED_ONLY
 
 
 def live_stats() -> Iterator[Stat]:
@@ -50,20 +69,21 @@ def signal_all(stats: Iterable[Stat], number: int) -> int:
 def is_tagged(pid: int, tag: frozenset[bytes]) -> bool | None:
     """Whether all of `NAME=value` stand in a process's environment as it was at its exec.
 
-    None: it cannot be told. It may not be read, or is empty, as it is for a moment within exec.
+    None: it cannot be told. It may not be read; or it is within its exec, and has none yet; or it has ended, or
+    is about to, and has none any more.
     """
     try:
         fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-    except PermissionError:
-        return None
-    except OSError:  # it is gone
+    except FileNotFoundError:  # it was reaped
         return False
+    except (PermissionError, ProcessLookupError):
+        return None
     parts = []
     try:
         while part := os.read(fd, 65536):
             parts.append(part)
-    except OSError:  # it ended meanwhile
-        return False
+    except ProcessLookupError:
+        return None
     finally:
         os.close(fd)
     return tag <= frozenset(b"".join(parts).split(b"\0")) if parts else None

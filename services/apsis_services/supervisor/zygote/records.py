@@ -6,17 +6,16 @@ that a full disk cannot lose a status), and whoever writes it may be killed with
 read is always the longest prefix of whole lines.
 """
 
-import json
 import zlib
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
+
+from apsis_services.supervisor.zygote.notation import decode, encode
 
 #: what follows what; a journal's phase is the last of these that it holds
 PHASES: Final = ("none", "claim", "started", "result", "done", "revoked")
 VERSION: Final = 1
 
 Record = dict[str, Any]
-
-_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class StopFacts(TypedDict):
@@ -51,6 +50,17 @@ class Claim(TypedDict):
     stop: StopFacts
     timeout: TimeoutFacts | None
     leftovers: str
+    #: what the scheduler wants to be told again of the run, should its database lose it
+    memo: dict[str, Any]
+    #: bytes of output kept, head and tail; None: all
+    max_bytes: int | None
+    #: how long the output is kept: fields of `KeepPolicy`
+    keep: dict[str, Any] | None
+    #: the kernel's limits of each process, where any were asked for
+    limits: NotRequired[dict[str, int]]
+    #: path of the run's control group, and its limits, where it was to have one
+    group: NotRequired[str]
+    group_limits: NotRequired[dict[str, float | None]]
     boot: str
     pid: int
     ticks: int
@@ -74,6 +84,16 @@ class Adopted(TypedDict):
     e: str
     pid: int
     ticks: int
+    at: str
+
+
+class Stuck(TypedDict):
+    """The program does not end although it was sent KILL; more is tried."""
+
+    e: str
+    pid: int
+    #: its state as the kernel names it in one letter; D: it waits for the kernel, which no signal interrupts
+    state: str
     at: str
 
 
@@ -127,7 +147,7 @@ class Revoked(TypedDict):
 
 def encode_record(record: Record) -> bytes:
     """Return a record as its line."""
-    text = _ENCODE(record).encode("ascii")
+    text = encode(record)
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
@@ -139,6 +159,6 @@ def parse_records(data: bytes) -> tuple[list[Record], int]:
         line = data[at:end]
         if len(line) < 11 or line[:8] != b"%08x" % zlib.crc32(line[9:]) or line[8:9] != b" ":
             break
-        records.append(json.loads(line[9:]))
+        records.append(decode(line[9:]))
         at = end + 1
     return records, at

@@ -1,12 +1,12 @@
 """The order to start one program, as the supervisor gives it to the zygote, and the claim made of it."""
 
-import json
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from apsis_services.supervisor.zygote.identity import Identity
 from apsis_services.supervisor.zygote.journal import run_directory, run_key
 from apsis_services.supervisor.zygote.journal_file import take_claim
+from apsis_services.supervisor.zygote.notation import decode, encode
 from apsis_services.supervisor.zygote.records import VERSION, Claim, Record, StopFacts, TimeoutFacts
 
 MERGED = "merged"
@@ -44,6 +44,21 @@ class StartRequest(NamedTuple):
     #: what becomes of descendants when the program has ended: `kill` or `leave`
     leftovers: str = KILL
     umask: int = 0o022
+    #: kept in the claim, and not looked into
+    memo: dict[str, Any] | None = None
+    #: bytes of output kept, head and tail; None: all. Carried by the claim: it outlives the supervisor
+    max_bytes: int | None = None
+    #: how long the output is kept, as the store is told it
+    keep: dict[str, Any] | None = None
+    #: the text of standard input, or the file it is read from; None: `/dev/null`
+    stdin: str | None = None
+    stdin_file: str | None = None
+    #: added to the niceness
+    nice: int | None = None
+    #: fields of `apsis.messages.dispatch.Limits` that are set
+    limits: dict[str, int] | None = None
+    #: fields of `apsis.messages.dispatch.Cgroup`; None: no control group of its own
+    cgroup: dict[str, float | None] | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -60,8 +75,8 @@ class StartRequest(NamedTuple):
         return run_directory(spool, self.journal, self.run_id)
 
     def encode(self) -> bytes:
-        """Return the request as JSON."""
-        return json.dumps(self._asdict(), separators=(",", ":")).encode()
+        """Return the request as JSON: its values in their order, for a zygote of the same version."""
+        return encode(self)
 
     @classmethod
     def decode(cls, data: bytes) -> "StartRequest":
@@ -70,11 +85,11 @@ class StartRequest(NamedTuple):
         Raises:
             ValueError, TypeError: it is none.
         """
-        return cls(**json.loads(data))
+        return cls(*decode(data))
 
     def claim(self, who: Identity, boot: str, at: str) -> Claim:
         """Return the claim of this run by a process."""
-        return {
+        claim: Claim = {
             "e": "claim",
             "v": VERSION,
             "journal": self.journal,
@@ -89,11 +104,19 @@ class StartRequest(NamedTuple):
             "stop": self.stop,
             "timeout": self.timeout,
             "leftovers": self.leftovers,
+            "memo": self.memo or {},
+            "max_bytes": self.max_bytes,
+            "keep": self.keep,
             "boot": boot,
             "pid": who.pid,
             "ticks": who.ticks,
             "at": at,
         }
+        if self.limits:
+            claim["limits"] = self.limits
+        if self.cgroup is not None:
+            claim["group_limits"] = self.cgroup
+        return claim
 
 
 def unstarted(error: str, at: str) -> tuple[Record, Record]:

@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 _KIB = 1024
 
@@ -58,3 +58,7 @@ class Usage(NamedTuple):
             max(self.maxrss, other.maxrss),
             *(mine + theirs for mine, theirs in zip(self[3:], other[3:], strict=True)),
         )
+
+
+#: what nobody has used
+NOTHING: Final = Usage()

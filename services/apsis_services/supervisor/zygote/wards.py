@@ -2,20 +2,21 @@
 
 import os
 import time
-import traceback
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from apsis_services.supervisor.zygote.adoption import Adoption, Bereaved, StillHeld, Taken, adopt, take
+from apsis_services.supervisor.zygote.answers import Asker
 from apsis_services.supervisor.zygote.identity import Identity, Stat, read_stat
 from apsis_services.supervisor.zygote.linux import look_at_end
-from apsis_services.supervisor.zygote.log import say
+from apsis_services.supervisor.zygote.log import say, whereabouts
 from apsis_services.supervisor.zygote.processes import all_stats
+from apsis_services.supervisor.zygote.shim import LEFT
 from apsis_services.supervisor.zygote.usage import Usage
 
 #: how long to wait before a journal that is still held is tried again, and how long at all
 _HELD_PAUSE: Final = 0.005
 _HELD_SECONDS: Final = 10.0
+_MIXED_PAUSE: Final = 0.2
 
 
 class Ward(NamedTuple):
@@ -23,8 +24,8 @@ class Ward(NamedTuple):
 
     key: str
     path: str
-    #: tells who asked for the start that the shim has died, and how
-    gone: Callable[[str], None]
+    #: who asked for the start, and is told if the shim dies
+    asker: Asker
 
 
 class Wards:
@@ -36,6 +37,9 @@ class Wards:
         self.shims: dict[int, Ward] = {}
         self._bereaved: list[Bereaved] = []
         self._adoptions: list[Adoption] = []
+        #: a child may be here that is no shim: so one that ends says nothing of whose it was
+        self._mixed = False
+        self._mixed_until = 0.0
 
     def __len__(self) -> int:
         return len(self.shims) + len(self._bereaved) + len(self._adoptions)
@@ -48,14 +52,26 @@ class Wards:
     def turn(self) -> float | None:
         """Take note of who has ended, do what is due, and return when something will be next (monotonic)."""
         self._collect()
+        if not self._adoptions and not self._bereaved:
+            if self._mixed:
+                self._look_around()
+            return None
         times = [adoption.keeper.turn() for adoption in self._adoptions]
         for adoption in self._adoptions:
             if adoption.keeper.finished:
+                adoption.keeper.leave()
                 adoption.keeper.journal.close()
         self._adoptions = [adoption for adoption in self._adoptions if not adoption.keeper.finished]
         if self._bereaved:
             times.append(time.monotonic() + _HELD_PAUSE)
         return min((at for at in times if at is not None), default=None)
+
+    def _look_around(self) -> None:
+        """Find out, now and then, whether shims are our only children again."""
+        now = time.monotonic()
+        if now >= self._mixed_until:
+            self._mixed_until = now + _MIXED_PAUSE
+            self._mixed = bool(self._strangers())
 
     def _collect(self) -> None:
         """Reap shims and adopt what the killed ones leave, until nobody is left who has ended."""
@@ -76,7 +92,8 @@ class Wards:
             pid = found.si_pid
             if pid in self.shims:
                 os.waitpid(pid, 0)
-                well = found.si_code == os.CLD_EXITED and found.si_status == 0
+                well = found.si_code == os.CLD_EXITED and found.si_status in (0, LEFT)
+                self._mixed |= well and found.si_status == LEFT
                 self._shim_ended(pid, "" if well else _how(found))
             elif (adoption := self._owner(pid)) is not None:
                 _child_ended(adoption, pid)
@@ -88,7 +105,7 @@ class Wards:
     def _shim_ended(self, pid: int, how: str) -> None:
         ward = self.shims.pop(pid)
         if how:
-            ward.gone(how)
+            ward.asker.tell("gone", how)
             self._bereaved.append(Bereaved(ward.key, ward.path, pid, time.monotonic()))
 
     def _owner(self, pid: int) -> Adoption | None:
@@ -119,25 +136,32 @@ class Wards:
                 continue
             if journal is not None:
                 taken.append(journal)
+        sole = not self._mixed and not self._adoptions and len(self._bereaved) == 1
         progress = len(waiting) < len(self._bereaved)
         self._bereaved = waiting
         # Those whose program is known come first, so that it is not taken for another's.
         for journal in sorted(taken, key=lambda one: one.state.started is None):
-            self._adopt(journal)
+            self._adopt(journal, sole=sole)
+        self._mixed |= progress
         return progress
 
-    def _adopt(self, journal: Taken) -> None:
+    def _adopt(self, journal: Taken, *, sole: bool) -> None:
         try:
             strangers = self._strangers() if journal.state.started is None else []
-            adoption = adopt(self._spool, journal, strangers)
+            sole = sole and not any(map(_has_ended, self.shims))  # or what it leaves may be among the strangers
+            adoption = adopt(self._spool, journal, strangers, sole=sole)
             if adoption is not None:
                 self._adoptions.append(adoption)
                 _see_that_it_is_ours(adoption)
-        except Exception:  # noqa: BLE001 - one run that cannot be kept must not end the keeper of the others
+        except Exception as error:  # noqa: BLE001 - one run that cannot be kept must not end the keeper of the others
             run_id = journal.claim["run_id"]
-            reason = traceback.format_exc().replace("\n", " | ")
-            say("ERROR", "adoption_failed", f"a run cannot be kept: {reason}", run_id)
+            say("ERROR", "adoption_failed", f"a run cannot be kept: {whereabouts(error)}", run_id)
             journal.journal.close()  # free for whoever can tell what became of it
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended, and is not reaped."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _how(found: os.waitid_result) -> str:

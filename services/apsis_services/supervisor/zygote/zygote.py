@@ -9,7 +9,6 @@ run, for a run is never given up to let a service stop.
 # ruff: noqa: PTH108
 
 import gc
-import json
 import os
 import select
 import signal
@@ -17,23 +16,28 @@ import socket
 import struct
 import sys
 import time
-import traceback
 from typing import Any, Final, NoReturn
 
+from apsis.failpoints import reach
+from apsis_services.supervisor.zygote.answers import Asker, answer
 from apsis_services.supervisor.zygote.files import MESSAGE_BYTES, socket_name
 from apsis_services.supervisor.zygote.identity import Identity, boot_id, start_ticks
 from apsis_services.supervisor.zygote.journal import SUFFIX, parse_key
-from apsis_services.supervisor.zygote.linux import open_signalfd, read_signals, set_name, set_subreaper
+from apsis_services.supervisor.zygote.linux import close_others, open_signalfd, read_signals, set_name, set_subreaper
 from apsis_services.supervisor.zygote.lock import Options, listen, take_lock
-from apsis_services.supervisor.zygote.log import say
+from apsis_services.supervisor.zygote.log import say, whereabouts
+from apsis_services.supervisor.zygote.notation import decode
+from apsis_services.supervisor.zygote.pools import fill_pools
+from apsis_services.supervisor.zygote.rehearsal import NAME, rehearse
 from apsis_services.supervisor.zygote.shim import run_shim
+from apsis_services.supervisor.zygote.stamps import stamp_now
 from apsis_services.supervisor.zygote.wards import Ward, Wards
 
 ALREADY_RUNNING: Final = 75
 _HEARD: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1)
+#: of what zygote and shims make; a program's is told in its request
+_UMASK: Final = 0o027
 _ONE_DESCRIPTOR: Final = socket.CMSG_SPACE(4)
-#: how long a shim waits for a client that does not read
-_ANSWER_MS: Final = 5000
 
 Message = dict[str, Any]
 
@@ -43,6 +47,7 @@ class Zygote:
 
     def __init__(self, options: Options, me: Identity, listener: socket.socket) -> None:
         self._options = options
+        self._spool = options.spool
         self._me = me
         self._boot = boot_id()
         self._listener = listener
@@ -54,12 +59,15 @@ class Zygote:
         self._poll.register(listener, select.POLLIN)
         self._poll.register(self._signals, select.POLLIN)
         self._idle_since = time.monotonic()
+        self._midnight = 0.0
 
     def run(self) -> str:
         """Serve until told to end with nothing left to keep, or idle for long enough; return why."""
         while True:
             until = self._wards.turn()
             now = time.monotonic()
+            if now >= self._midnight:
+                self._midnight = _learn_date(now)
             if self._wards or self._connections:
                 self._idle_since = now
             if self._retiring and not self._wards:
@@ -119,10 +127,12 @@ class Zygote:
             return
         except ConnectionError:
             data, rights = b"", []
-        received = [int.from_bytes(payload[:4], sys.byteorder) for _, _, payload in rights]
+        received: list[int] = []
+        for _, _, payload in rights:  # where one descriptor was asked for, the kernel has room for two
+            received += struct.unpack("i" * (len(payload) // 4), payload)
         try:
             if data:
-                self._obey(connection, json.loads(data), received)
+                self._obey(connection, decode(data), received)
             else:
                 self._let_go(connection)
         except (ValueError, KeyError, IndexError, TypeError) as error:
@@ -140,74 +150,52 @@ class Zygote:
             case "retire":
                 self._retire("by its client")
             case "start" if self._retiring:
-                answer(connection, {"id": message["id"], "retiring": True})
+                Asker(connection, message["id"]).tell("retiring", True)
             case "start":
-                self._start(connection, message["id"], message["key"], received[0])
+                self._start(Asker(connection, message["id"]), message["key"], received[0])
             case unknown:
                 raise ValueError(f"there is nothing called {unknown!r}")
 
-    def _start(self, connection: socket.socket, number: int, key: str, memory: int) -> None:
+    def _start(self, asker: Asker, key: str, memory: int) -> None:
         """Fork the shim of a run, which answers by itself."""
         if parse_key(key) is None:
             raise ValueError(f"{key!r} names no run")
         try:
             pid = os.fork()
         except OSError as error:
-            answer(connection, {"id": number, "error": f"the system has no room for a process: {error.strerror}"})
+            asker.tell("error", f"the system has no room for a process: {error.strerror}")
             return
         if pid == 0:
-            _be_shim(self._options.spool, self._boot, connection, number, memory)
-
-        def gone(how: str) -> None:
-            if connection.fileno() >= 0:
-                answer(connection, {"id": number, "gone": how})
-
-        path = f"{self._options.spool}/journals/{key}{SUFFIX}"
-        self._wards.shims[pid] = Ward(key, path, gone)
+            _be_shim(self._spool, self._boot, asker, memory)
+        reach("zygote.forked")
+        path = f"{self._spool}/journals/{key}{SUFFIX}"
+        self._wards.shims[pid] = Ward(key, path, asker)
 
 
-def answer(connection: socket.socket, message: Message) -> None:
-    """Answer a client; one that went away, or does not read for long, has to ask again."""
-    data = json.dumps(message, separators=(",", ":")).encode()
-    try:
-        try:
-            connection.send(data)
-        except BlockingIOError:
-            poll = select.poll()
-            poll.register(connection, select.POLLOUT)
-            poll.poll(_ANSWER_MS)
-            connection.send(data)
-    except OSError as error:
-        say("WARNING", "answer_lost", f"an answer could not be delivered: {error.strerror}")
+def _learn_date(now: float) -> float:
+    """Have a stamp made, so that each shim knows today's date; return when (monotonic) it is another one."""
+    stamp_now()
+    return now + 86400.0 - time.time() % 86400.0
 
 
-def _be_shim(spool: str, boot: str, connection: socket.socket, number: int, memory: int) -> NoReturn:
+def _be_shim(spool: str, boot: str, asker: Asker, memory: int) -> NoReturn:
     """Be a shim, in the child, until its run is done. Nothing of the zygote's is kept open, its lock least of all."""
     code = 1
     try:
-        keep = sorted((connection.fileno(), memory))
-        os.closerange(3, keep[0])
-        os.closerange(keep[0] + 1, keep[1])
-        os.closerange(keep[1] + 1, 1 << 20)
-
-        def reply(facts: dict[str, str]) -> None:
-            answer(connection, {"id": number, **facts})
-            connection.close()
-
-        run_shim(spool, boot, memory, reply)
-        code = 0
-    except BaseException:  # noqa: BLE001 - the edge of a process: it is logged, and the zygote takes over
-        say("ERROR", "shim_failed", "a shim failed: " + traceback.format_exc().replace("\n", " | "))
+        close_others(asker.connection.fileno(), memory)
+        code = run_shim(spool, boot, memory, asker)
+    except BaseException as error:  # noqa: BLE001 - the edge of a process: it is logged, and the zygote takes over
+        say("ERROR", "shim_failed", f"a shim failed: {whereabouts(error)}")
     finally:
         os._exit(code)
 
 
 def main() -> int:
     """Be a zygote; the one argument is `Options` as JSON. Returns the exit code."""
-    options = Options(**json.loads(sys.argv[1]))
+    options = Options(**decode(os.fsencode(sys.argv[1])))
     os.closerange(3, 1 << 20)
     os.chdir("/")
-    os.umask(0o027)
+    os.umask(_UMASK)
     # Signals are read from a descriptor here and waited for in the shims; no handler ever runs.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     ticks = start_ticks(os.getpid())
@@ -216,8 +204,12 @@ def main() -> int:
     lock = take_lock(options, me)
     if lock is None:
         return ALREADY_RUNNING
-    set_name("apsis-zygote")
+    set_name(NAME)
     set_subreaper()
+    rehearse(f"{options.run}/rehearsal-{options.generation}", boot_id())
+    os.umask(_UMASK)
+    gc.collect()
+    _filling = fill_pools()
     zygote = Zygote(options, me, listen(options))
     say("INFO", "zygote_ready", f"zygote of generation {options.generation} is ready")
     gc.collect()
