@@ -1,6 +1,11 @@
 """Supervisor, web and whoever watches: what runs on a host at this moment. Ephemeral: never stored, never replayed."""
 
+from typing import Final
+
 from apsis.messages.body import Body
+
+#: the output of a run that holds its series of `Sample` lines; not among those that it printed
+SAMPLES: Final = "samples"
 
 
 class LiveProcess(Body, frozen=True, kw_only=True, tag="live_process"):
@@ -16,6 +21,9 @@ class LiveProcess(Body, frozen=True, kw_only=True, tag="live_process"):
     #: resident bytes
     rss: int
     threads: int
+    #: bytes read from and written to disks so far; None: it may not be known to us
+    read: int | None = None
+    written: int | None = None
 
 
 class LiveRun(Body, frozen=True, kw_only=True, tag="live_run"):
@@ -28,6 +36,12 @@ class LiveRun(Body, frozen=True, kw_only=True, tag="live_run"):
     peak_rss: int
     peak_cpu: float
     peak_processes: int
+    #: sums over those that live, also over those that are not told
+    threads: int = 0
+    read: int = 0
+    written: int = 0
+    #: how many there are; `processes` may be cut
+    total: int = 0
 
 
 class LiveHost(Body, frozen=True, kw_only=True, tag="live_host"):
@@ -39,6 +53,21 @@ class LiveHost(Body, frozen=True, kw_only=True, tag="live_host"):
     host: str
     at: str
     runs: list[LiveRun]
+
+
+class Sample(Body, frozen=True, kw_only=True, tag="sample"):
+    """Supervisor writes one line of it into a run's output `samples`, ever more seldom the longer the run lasts.
+
+    Sums over the processes that lived at that moment.
+    """
+
+    at: str
+    cpu: float
+    rss: int
+    processes: int
+    threads: int
+    read: int
+    written: int
 
 
 class AskLive(Body, frozen=True, kw_only=True, tag="ask_live"):

@@ -25,9 +25,15 @@ class HarnessError(Exception):
 class Installation:
     """A home with jobs and every process of it; a context manager that leaves nothing behind."""
 
-    def __init__(self, jobs: dict[str, str]) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="apsis-try-"))
+    def __init__(
+        self, jobs: dict[str, str], *, home: Path | None = None, environment: dict[str, str] | None = None
+    ) -> None:
+        """Name the home (None: a new temporary one) and what the processes' environment has besides ours."""
+        self.home = home or Path(tempfile.mkdtemp(prefix="apsis-try-"))
+        #: leave the home where it is in the end, with its logs and its database
+        self.keep = False
         self._jobs = jobs
+        self._environment = environment or {}
         self.url = ""
         self._token = ""
 
@@ -50,7 +56,8 @@ class Installation:
         try:
             self.control("stop", "--kill-runs")
         finally:
-            shutil.rmtree(self.home, ignore_errors=True)
+            if not self.keep:
+                shutil.rmtree(self.home, ignore_errors=True)
 
     def start(self) -> None:
         """Start what does not run, and learn the page's address."""
@@ -58,16 +65,21 @@ class Installation:
         self.url = self.status()["url"]
         self._token = (self.home / "token").read_text().strip()
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the two commands, and so of the processes that they start."""
+        ours = {key: value for key, value in os.environ.items() if not key.startswith("APSIS_")}
+        return {**ours, **self._environment, "APSIS_HOME": str(self.home)}
+
     def control(self, *words: str) -> str:
         """Run `apsisctl` on this home and return what it printed."""
         return self.command("apsisctl", *words)
 
     def command(self, name: str, *words: str) -> str:
         """Run one of the two commands on this home and return what it printed."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("APSIS_")}
         done = subprocess.run(
             [BIN / name, *words],
-            env={**environment, "APSIS_HOME": str(self.home)},
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=90,
@@ -142,12 +154,12 @@ class Installation:
         return found
 
     def processes(self) -> dict[str, int]:
-        """Return service: pid as the locks name them, with the manager and the zygote among them."""
+        """Return service: pid as the locks name them, with the manager and the zygote (the youngest) among them."""
         found = {}
-        for path in (self.home / "run").glob("*.lock"):
+        for path in sorted((self.home / "run").glob("*.lock")):
             pid = int(json.loads(path.read_text())["pid"])
             if Path(f"/proc/{pid}").exists():
-                found[path.stem.removesuffix("-1")] = pid
+                found["zygote" if path.stem.startswith("zygote-") else path.stem] = pid
         return found
 
     def kill(self, name: str) -> int:

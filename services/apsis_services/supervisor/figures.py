@@ -1,12 +1,15 @@
 """When samples are taken and who gets them. The library that takes them is loaded when a run first lasts."""
 
 import asyncio
+import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from apsis.messages.live import LiveHost
 from apsis_services.supervisor.facts import Key
 from apsis_services.supervisor.roots import Root
+from apsis_services.supervisor.series import SeriesBook
 from apsis_services.supervisor.watch import Watch
 from apsis_services.supervisor.zygote.identity import Identity
 from apsis_services.supervisor.zygote.stamps import stamp_now
@@ -22,9 +25,10 @@ SHARE = 0.01
 class Figures:
     """Samples what runs; sleeps while nothing does."""
 
-    def __init__(self, host: str, watch: Watch, publish: Callable[[bytes], None]) -> None:
+    def __init__(self, host: str, watch: Watch, series: SeriesBook, publish: Callable[[bytes], None]) -> None:
         self._host = host
         self._watch = watch
+        self._series = series
         self._publish = publish
         self._sampler: Sampler | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -60,8 +64,10 @@ class Figures:
 
             self._sampler = Sampler(self._host)
         self._sampler.take(roots)
-        for body in self._sampler.bodies(stamp_now()):
+        at = stamp_now()
+        for body in self._sampler.bodies(at):
             self._publish(body)
+        self._series.write(at, {root.key: _age(root) for root in roots}, self._sampler.last)
         if roots:
             cost = loop.time() - began
             self._timer = loop.call_later(max(INTERVAL, cost / SHARE), self._take)
@@ -74,3 +80,8 @@ class Figures:
                 shim = None if state.adopted else Identity(state.claim["pid"], state.claim["ticks"])
                 found.append(Root(Key(*key), Identity(state.pid, state.ticks), shim))
         return found
+
+
+def _age(root: Root) -> float:
+    """Return for how many seconds a program has run, by the kernel's own clock: nothing need be remembered."""
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - root.program.ticks / os.sysconf("SC_CLK_TCK"))

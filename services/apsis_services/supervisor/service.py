@@ -5,23 +5,23 @@ journals, so that it may be killed at any moment. It needs neither the database 
 """
 
 import asyncio
-import contextlib
-import os
 import time
 from collections.abc import Callable
 from typing import Final
 
-import apsis
 from apsis.errors import Unavailable
+from apsis.failpoints import reach
 from apsis.messages.body import decode
-from apsis.messages.dispatch import Ack, Answers, Commands, Forget, HostHello, Inventory, Reports
+from apsis.messages.dispatch import Ack, Commands, Forget, Inventory
 from apsis.messages.events import Heartbeat
-from apsis.messages.live import AskLive
+from apsis.messages.live import SAMPLES, AskLive
 from apsis.messages.outputs import OutputAck, ToStore
 from apsis_bus import topics
 from apsis_bus.peer import Delivery, Peer, Published, Refused
 from apsis_bus.service import Service
 from apsis_services.supervisor import protocol as p
+from apsis_services.supervisor.archive import ArchiveReader
+from apsis_services.supervisor.carried import terms_of
 from apsis_services.supervisor.core import Core
 from apsis_services.supervisor.facts import Facts, Key, Phase
 from apsis_services.supervisor.figures import Figures
@@ -29,19 +29,22 @@ from apsis_services.supervisor.limits import open_many_files
 from apsis_services.supervisor.outputs import Pump
 from apsis_services.supervisor.remover import Remover
 from apsis_services.supervisor.reports import Floors, ReportsLog, take_epoch
+from apsis_services.supervisor.room import RoomTeller
+from apsis_services.supervisor.series import SeriesBook
+from apsis_services.supervisor.sparing import Guard
 from apsis_services.supervisor.spool import Spool
 from apsis_services.supervisor.spoolfile import can_punch
 from apsis_services.supervisor.starter import Starter
 from apsis_services.supervisor.stopper import Stopper
 from apsis_services.supervisor.tidings import Told
 from apsis_services.supervisor.verdicts import facts_of, streams_of
+from apsis_services.supervisor.voice import SCHEDULER, Voice
 from apsis_services.supervisor.watch import Watch
 from apsis_services.supervisor.zygote.client import ZygoteClient, ZygoteError
 from apsis_services.supervisor.zygote.identity import boot_id
 from apsis_services.supervisor.zygote.journal import JournalState, read_journal
 from apsis_services.supervisor.zygote.stamps import stamp_now
 
-SCHEDULER: Final = "scheduler"
 STORE: Final = "store"
 #: seconds to wait for the hub before the supervisor says that it is ready all the same
 HUB_PATIENCE: Final = 5.0
@@ -56,21 +59,27 @@ class Supervisor(Service):
     async def start(self) -> None:
         """Take up every run that the spool holds, then join the bus; the hub may come later."""
         self._loop = asyncio.get_running_loop()
-        self._turn_due = self._unwritten = False
+        self._turn_due = False
         self._timer: asyncio.TimerHandle | None = None
-        self._caps: dict[Key, int] = {}
         open_many_files()
         self._remember()
         self.core = Core(self.epoch, self.boot, self.log_of_reports.ledger, self.floors.orders)
         self.remover = Remover()
+        self.archive = ArchiveReader(self.spool, self._feed)
         self.pump = Pump(self.host, self.spool.runs, self._send_output, self.remover.remove)
         self.pump.punching = can_punch(self.spool.root)
+        self.facts["holes"] = "yes" if self.pump.punching else "no"  # for health
+        self.guard = Guard(self.pump, self.config.output.spare)
         self.watch = Watch(self.spool.root, self.boot, self.epoch, self)
         self.stopper = Stopper(self.spool.root, self.epoch, self.watch)
         zygote = ZygoteClient(self.home.spool, self.home.run, log_file=self.home.service_log("zygote"))
-        self.starter = Starter(self.home.root, self.spool.root, self.epoch, self.boot, zygote, self)
+        self.starter = Starter(
+            self.home, self.spool.root, self.epoch, self.boot, zygote, self, secrets=self.config.secrets
+        )
         self.peer = Peer(self.home, f"supervisor/{self.host}", bulk=True, epoch=self.epoch)
-        self.figures = Figures(self.host, self.watch, self._publish_figures)
+        self.voice = Voice(self.host, self.epoch, self.boot, self.peer, self.log_of_reports, self._wake)
+        self.room = RoomTeller(self.host, self.spool.root, self.config.disk, self.peer)
+        self.figures = Figures(self.host, self.watch, SeriesBook(self.spool.runs), self._publish_figures)
         self._take_up()
         self._join()
         self._zygote_task = self._loop.create_task(self._warm(zygote))
@@ -85,9 +94,10 @@ class Supervisor(Service):
         """Leave the bus; programs, shims and the zygote go on."""
         if not hasattr(self, "_zygote_task"):
             return
-        for task in (self._hub_task, self._zygote_task):
+        for task in (self._hub_task, self._zygote_task, self.room.task):
             task.cancel()
         self.figures.close()
+        self.archive.close()
         self.stopper.close()
         self._turn()
         if self._timer is not None:
@@ -96,6 +106,7 @@ class Supervisor(Service):
         await self.peer.close()
         self.watch.close()
         self.remover.close()
+        self.guard.close()
         self.log_of_reports.close()
 
     # Beginning
@@ -119,6 +130,9 @@ class Supervisor(Service):
         self._starting = True
         self.watch.begin(self._output_grew)
         self._starting = False
+        for key, watched in self.watch.runs.items():
+            if watched.state.phase in ("claim", "started"):
+                self.stopper.resume(key)
         self.core.outbox.keep_only(self.watch.runs.keys())
         for key in self.spool.folders():
             if key not in self.watch.runs:
@@ -131,7 +145,7 @@ class Supervisor(Service):
     def _take_up_archived(self, key: Key) -> None:
         state = read_journal(self.spool.archived(key))
         if state.claim is not None:
-            self.pump.open(key, streams_of(state), found=True)
+            self.pump.open(key, (*streams_of(state), SAMPLES), terms_of(state), found=True)
             self.pump.finish(key, state.done["outputs"] if state.done else {})
         self.pump.forget(key)
 
@@ -160,14 +174,16 @@ class Supervisor(Service):
     def on_commands(self, message: Commands, delivery: Delivery) -> None:
         """The scheduler's commands; answered with the end of this turn, or when the zygote has answered."""
         if self._is_from(delivery, SCHEDULER):
-            ids = {item.run_id for item in message.items if not isinstance(item, Forget | Inventory)}
-            unknown = [run_id for run_id in ids if Key(message.journal, run_id) not in self.core.runs]
-            self._feed(p.Ordered(message, self.spool.archived_among(message.journal, unknown)))
+            reach("supervisor.heard")
+            orders = [item for item in message.items if not isinstance(item, Forget | Inventory)]
+            keys = {Key(item.journal or message.journal, item.run_id) for item in orders}
+            self._feed(p.Ordered(message, self.spool.archived_among(keys - self.core.runs.keys())))
 
     def on_ack(self, message: Ack, delivery: Delivery) -> None:
         """The scheduler has committed reports."""
         if self._is_from(delivery, SCHEDULER):
             self._feed(p.Acked(message))
+            reach("supervisor.acked")
 
     def on_output_ack(self, message: OutputAck, delivery: Delivery) -> None:
         """The store has written output."""
@@ -187,7 +203,7 @@ class Supervisor(Service):
 
     def _heartbeat(self, published: Published) -> None:
         heartbeat: Heartbeat = decode(Heartbeat, published.body)
-        self._feed(p.Heard(heartbeat.journal, heartbeat.term))
+        self._feed(p.Heard(heartbeat.journal, heartbeat.term, heartbeat.life))
 
     def _store_came(self, _: Published) -> None:
         self.pump.lost(self._loop.time())
@@ -226,7 +242,7 @@ class Supervisor(Service):
         self._feed(p.Missing(key, reason, stamp_now()))
         state = self.watch.runs[key].state
         if state.claim is not None:
-            self.pump.open(key, streams_of(state), self._caps.pop(key, None))
+            self.pump.open(key, (*streams_of(state), SAMPLES), terms_of(state))
             self.pump.finish(key, {})
         self.watch.unwatch_output(key)
 
@@ -249,9 +265,8 @@ class Supervisor(Service):
         self._feed(p.StartFailed(key, reason))
 
     def _follow_output(self, key: Key, state: JournalState) -> None:
-        self.pump.open(
-            key, streams_of(state), self._caps.pop(key, None), found=self._starting and state.done is not None
-        )
+        found = self._starting and state.done is not None
+        self.pump.open(key, (*streams_of(state), SAMPLES), terms_of(state), found=found)
         if state.done is not None:
             self.watch.unwatch_output(key)
             self.pump.finish(key, state.done["outputs"])
@@ -260,6 +275,7 @@ class Supervisor(Service):
 
     def _output_grew(self, key: Key) -> None:
         self.pump.grew(key)
+        self.guard.wake()
         self._wake()
 
     # The turn
@@ -278,7 +294,7 @@ class Supervisor(Service):
         self._turn_due = False
         now = self._loop.time()
         self._carry_out(self.core.step(p.Tick(), now))
-        self._write_reports()
+        self.voice.write()
         again = self.pump.pump(now) if self.peer.connected else None
         times = [at for at in (again, self.core.next_tick()) if at is not None]
         if self._timer is not None:
@@ -290,42 +306,15 @@ class Supervisor(Service):
             _DEEDS[type(effect)](self, effect)
 
     def _send_hello(self, effect: p.SendHello) -> None:
-        hello = HostHello(
-            host=self.host,
-            epoch=self.epoch,
-            boot=self.boot,
-            seq=effect.seq,
-            acked=effect.acked,
-            floor=effect.floor,
-            version=apsis.__version__,
-            cores=os.cpu_count() or 1,
-            capabilities={"punch_hole": self.pump.punching},
-        )
-        self.peer.send(SCHEDULER, hello)
+        self.voice.hello(effect, {"punch_hole": self.pump.punching})
 
     def _send_answers(self, effect: p.SendAnswers) -> None:
-        self.peer.send(SCHEDULER, Answers(host=self.host, epoch=self.epoch, boot=self.boot, items=effect.items))
+        self.voice.answer(effect)
 
     def _send_reports(self, effect: p.SendReports) -> None:
-        if self._write_reports():
-            self.peer.send(SCHEDULER, Reports(host=self.host, epoch=self.epoch, boot=self.boot, items=effect.items))
-
-    def _write_reports(self) -> bool:
-        """Write reports down; False: they cannot be written now, so they are not sent either."""
-        try:
-            self.log_of_reports.flush()
-        except OSError as error:
-            if not self._unwritten:
-                self.log.error("reports cannot be written: %s", error.strerror, extra={"event": "spool_full"})  # noqa: TRY400
-            self._unwritten = True
-            self._loop.call_later(1.0, self._wake)
-            return False
-        self._unwritten = False
-        return True
+        self.voice.report(effect)
 
     def _start_program(self, effect: p.StartProgram) -> None:
-        if effect.start.process.max_bytes is not None:
-            self._caps[effect.key] = effect.start.process.max_bytes
         self.starter.begin(effect.key, effect.start)
 
     def _settle_start(self, effect: p.SettleStart) -> None:
@@ -354,22 +343,21 @@ class Supervisor(Service):
     def _archive(self, effect: p.Archive) -> None:
         for key in effect.keys:
             self.watch.drop(key)
-            self._caps.pop(key, None)
             self.spool.archive(key)
             self.pump.forget(key)
+
+    def _read_archive(self, effect: p.ReadArchive) -> None:
+        self.archive.read(effect)
 
     def _keep_report(self, effect: p.KeepReport) -> None:
         self.log_of_reports.keep(effect, self.core.outbox.told.get(effect.key, Told.NOTHING))
 
     def _keep_acked(self, effect: p.KeepAcked) -> None:
-        self.log_of_reports.keep(effect)
-        if self._write_reports():
-            with contextlib.suppress(OSError):  # a full disk: it is rewritten when there is room again
-                self.log_of_reports.compact(effect.seq, effect.last, self.core.outbox.told)
+        self.voice.keep_acked(effect, self.core.outbox.told)
 
     def _keep_floor(self, effect: p.KeepFloor) -> None:
         try:
-            self.floors.keep(effect.journal, effect.term, effect.floor)
+            self.floors.keep(effect.journal, effect.term, effect.floor, effect.life)
         except OSError as error:
             # The archive of journals guards what the floor would; it is written with the next change.
             self.log.warning("the floor cannot be written: %s", error.strerror, extra={"event": "spool_full"})
@@ -392,6 +380,7 @@ _DEEDS: Final[dict[type[p.Effect], Callable[..., None]]] = {
     p.OrderStop: Supervisor._order_stop,
     p.SendSignal: Supervisor._send_signal,
     p.Archive: Supervisor._archive,
+    p.ReadArchive: Supervisor._read_archive,
     p.KeepReport: Supervisor._keep_report,
     p.KeepAcked: Supervisor._keep_acked,
     p.KeepFloor: Supervisor._keep_floor,

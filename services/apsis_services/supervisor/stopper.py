@@ -1,6 +1,7 @@
 """Ending runs: the order goes to whoever holds the run; where nobody takes it, the tree and the tag are ended here."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -14,18 +15,20 @@ from apsis_services.supervisor.orphans import find_tagged
 from apsis_services.supervisor.spoolfile import SpoolFolder
 from apsis_services.supervisor.verdicts import streams_of
 from apsis_services.supervisor.watch import Watch
-from apsis_services.supervisor.zygote.identity import Identity, Stat, read_stat, signal_verified
-from apsis_services.supervisor.zygote.journal import JournalState
+from apsis_services.supervisor.zygote import cgroup
+from apsis_services.supervisor.zygote.identity import Identity, Stat, boot_id, read_stat, signal_verified
+from apsis_services.supervisor.zygote.journal import JournalState, read_journal
 from apsis_services.supervisor.zygote.journal_file import take_over
+from apsis_services.supervisor.zygote.keeper import group_of
 from apsis_services.supervisor.zygote.ladder import KILL_SECONDS, LEFTOVER_GRACE
-from apsis_services.supervisor.zygote.orders import SignalOrder, StopOrder, notify, write_signal, write_stop
+from apsis_services.supervisor.zygote.orders import SignalOrder, StopOrder, notify, read_stop, write_signal, write_stop
 from apsis_services.supervisor.zygote.processes import descendants, live_stats, signal_all
 from apsis_services.supervisor.zygote.records import Record
 from apsis_services.supervisor.zygote.stamps import stamp_now
 
 #: seconds in which a holder takes an order before it is bypassed
 TAKE: Final = 2.0
-#: seconds between two looks at a folder that the shim has not made yet, and at processes that are to end
+#: seconds between two looks at processes that are to end
 PAUSE: Final = 0.05
 #: seconds that a bypassed holder has to write down the end, before it is ended itself and its zygote does
 WRITE: Final = 3.0
@@ -40,15 +43,33 @@ class Stopper:
         self._spool = spool
         self._epoch = epoch
         self._watch = watch
+        self._boot = boot_id()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stop(self, key: Key, order: Stop) -> None:
-        """End a run by its ladder, with the order's signal and grace."""
-        self._spawn(self._stop(key, StopOrder(order.signal, order.grace, order.by)))
+        """End a run by its ladder, with the order's signal and grace. When this returns it is written down."""
+        stop = StopOrder(order.signal, order.grace, order.by)
+        self._spawn(self._see_to(key, stop, self._give(key, lambda folder: write_stop(folder, stop))))
 
     def send(self, key: Key, order: Signal) -> None:
-        """Send one signal to the program's group."""
-        self._spawn(self._send(key, SignalOrder(order.dispatch, order.signal, order.by)))
+        """Send one signal to the program's group. When this returns it is written down."""
+        signalled = SignalOrder(order.dispatch, order.signal, order.by)
+        failed = self._give(key, lambda folder: write_signal(folder, signalled))
+        state = self._read(key)
+        if failed is not None:
+            log.warning("run %s: a signal cannot be handed over (%s); it is sent directly", key.run_id, failed.strerror)
+        program = self._program(state)
+        if (failed is not None or not state.locked) and program is not None:
+            signal_verified(*program, order.signal)
+
+    def resume(self, key: Key) -> None:
+        """Go on with a stop that a supervisor before this one has written down, and perhaps nobody has read."""
+        try:
+            order = read_stop(self._folder(key))
+        except (OSError, ValueError, KeyError):
+            return  # its shim has logged what is wrong with it
+        if order is not None:
+            self._spawn(self._see_to(key, order, self._tell(key)))
 
     def finish(self, key: Key, state: JournalState) -> None:
         """End what a run with a result left behind, and write `done`: its shim and zygote are gone."""
@@ -69,21 +90,52 @@ class Stopper:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an order could not be carried out", exc_info=error, extra={"event": "order_failed"})
 
-    async def _stop(self, key: Key, order: StopOrder) -> None:
+    def _folder(self, key: Key) -> str:
+        return str(self._spool / "runs" / str(key))
+
+    def _read(self, key: Key) -> JournalState:
+        return read_journal(self._spool / "journals" / f"{key}.j")
+
+    def _give(self, key: Key, write: Callable[[str], None]) -> OSError | None:
+        """Write an order and have it read; return why it could not be.
+
+        At once, before anybody is told that the order was taken: a supervisor that is killed right after must not
+        have lost it. Where the shim has not made the run's folder yet, it finds ours, with the order in it.
+        """
+        if self._read(key).phase not in ("claim", "started", "result"):
+            return None
+        folder = self._folder(key)
         try:
-            state = await self._hand_over(key, lambda folder: write_stop(folder, order))
+            try:
+                write(folder)
+            except FileNotFoundError:
+                with contextlib.suppress(FileExistsError):
+                    Path(folder).mkdir(mode=0o750)
+                write(folder)
         except OSError as error:
-            # a full disk must not keep a run from being stopped: its shim still writes how it ended
-            why = f"the stop cannot be written down ({error.strerror})"
-            state = self._watch.look(key, probe=True)
-        else:
-            if state is None:
-                return
+            return error
+        return self._tell(key)
+
+    def _tell(self, key: Key) -> OSError | None:
+        """Have a run's holder read its orders."""
+        try:
+            notify(self._read(key))
+        except PermissionError as error:
+            return error
+        return None
+
+    async def _see_to(self, key: Key, order: StopOrder, failed: OSError | None) -> None:
+        """See that a stop is obeyed; where it is not, end the run's processes from here."""
+        if failed is None:
             await asyncio.sleep(TAKE)
             why = "its shim does not take the stop"
             state = self._watch.look(key, probe=True)
             if _was_taken(state):
                 return
+        else:
+            # a full disk must not keep a run from being stopped: its shim still writes how it ended
+            why = f"the stop cannot be handed over ({failed.strerror})"
+            state = self._watch.look(key, probe=True)
         if state.phase not in ("claim", "started"):
             return
         log.warning(
@@ -100,46 +152,27 @@ class Stopper:
             # Its zygote inherits the program's status and writes it.
             signal_verified(*state.holder, signal.SIGKILL)
 
-    async def _send(self, key: Key, order: SignalOrder) -> None:
-        try:
-            state = await self._hand_over(key, lambda folder: write_signal(folder, order))
-            taken = state is None or state.locked
-        except OSError as error:
-            log.warning("run %s: a signal cannot be written down (%s); it is sent directly", key.run_id, error.strerror)
-            state, taken = self._watch.look(key, probe=True), False
-        if state is not None and not taken and state.pid and state.ticks:
-            signal_verified(state.pid, state.ticks, order.signal)
-
-    async def _hand_over(self, key: Key, write: Callable[[str], None]) -> JournalState | None:
-        """Write an order and have it read; None: the run has ended. Waits for the shim to make its folder."""
-        folder = str(self._spool / "runs" / str(key))
-        while True:
-            state = self._watch.look(key, probe=True)
-            if state.phase not in ("claim", "started", "result"):
-                return None
-            try:
-                write(folder)
-            except FileNotFoundError:
-                if not state.locked:
-                    return state
-                await asyncio.sleep(PAUSE)
-                continue
-            notify(state)
-            return state
-
     # Ending processes without a shim
+
+    def _program(self, state: JournalState) -> Identity | None:
+        """Return who the main program is; None: it has none, or one of a past boot, whose pid and ticks say nothing."""
+        if state.pid and state.ticks and state.boot == self._boot:
+            return Identity(state.pid, state.ticks)
+        return None
 
     def _rest(self, key: Key) -> list[Stat]:
         """Return what lives of a run: below its holder, or with its tag, or the program itself."""
         state = self._watch.look(key)
         stats = list(live_stats())
         holder = state.holder
-        shim = read_stat(holder.pid) if holder and state.adopted is None else None
+        ours = state.boot == self._boot
+        shim = read_stat(holder.pid) if holder and ours and state.adopted is None else None
         found = descendants([shim.pid], stats) if shim and holder and shim.ticks == holder.ticks else []
         known = {stat.identity for stat in found}
         tagged: set[Identity] = set(find_tagged(self._epoch, [key.run_id])[key.run_id])
-        if state.pid and state.ticks:
-            tagged.add(Identity(state.pid, state.ticks))
+        program = self._program(state)
+        if program is not None:
+            tagged.add(program)
         return found + [stat for stat in stats if stat.identity in tagged - known]
 
     async def _end(self, key: Key, number: int, grace: float) -> int:
@@ -152,7 +185,10 @@ class Stopper:
         while (rest := self._rest(key)) and loop.time() < deadline:  # noqa: ASYNC110 - nothing tells of their end
             await asyncio.sleep(min(4 * PAUSE, max(deadline - loop.time(), 0.001)))
         deadline = loop.time() + KILL_SECONDS
+        group = group_of(state.claim) if state.claim is not None else None
         while (rest := self._rest(key)) and loop.time() < deadline:
+            if group is not None:
+                cgroup.kill(group)
             signal_all(rest, signal.SIGKILL)
             await asyncio.sleep(PAUSE)
         return len(rest)

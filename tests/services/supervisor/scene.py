@@ -23,7 +23,9 @@ from apsis.messages.dispatch import (
     Command,
     Commands,
     Finished,
+    FromSupervisor,
     HostHello,
+    HostRoom,
     Process,
     Report,
     Reports,
@@ -51,16 +53,21 @@ class TestScheduler:
         self.answers: dict[int, Answer] = {}
         self.reports: list[Report] = []
         self.hellos: list[HostHello] = []
+        #: (hellos before it, what it said) of each word about the spool's disk
+        self.rooms: list[tuple[int, str]] = []
         self.repeats = 0
         self.last = 0
         self.mute = False
         self.binding: tuple[str, str] | None = None
 
     def _take(self, delivery: Delivery) -> None:
-        message = decode(HostHello | Answers | Reports, delivery.body)
+        message = decode(FromSupervisor, delivery.body)
         if self.mute:
             return
         match message:
+            case HostRoom():
+                self.rooms.append((len(self.hellos), message.lack))
+                delivery.ok(message)
             case HostHello():
                 self.hellos.append(message)
                 self.binding = (message.epoch, message.boot)
@@ -139,7 +146,7 @@ class TestStore:
             return
         if isinstance(message, OutputEnd):
             self.final[message.run_id] = message.lengths
-            self._ack(delivery, message.run_id, *message.lengths)
+            self._ack(delivery, message.journal, message.run_id, *message.lengths)
             return
         self.chunks += 1
         kept = self.bytes.setdefault((message.run_id, message.stream), bytearray())
@@ -155,14 +162,14 @@ class TestStore:
             old = kept[message.offset : message.offset + len(data)]
             assert old == data[: len(old)], f"an offset got other bytes: {len(kept)} are kept, now {message}"
             kept += new
-        self._ack(delivery, message.run_id, message.stream)
+        self._ack(delivery, message.journal, message.run_id, message.stream)
 
-    def _ack(self, delivery: Delivery, run_id: str, *streams: str) -> None:
+    def _ack(self, delivery: Delivery, journal: int, run_id: str, *streams: str) -> None:
         items = []
         for stream in streams:
             length = len(self.bytes.get((run_id, stream), b""))
             complete = self.final.get(run_id, {}).get(stream) == length
-            items.append(Kept(run_id=run_id, stream=stream, length=length, complete=complete))
+            items.append(Kept(run_id=run_id, stream=stream, length=length, complete=complete, journal=journal))
         self.peer.send(delivery.sender, OutputAck(items=items))
 
     def of(self, run_id: str, stream: str = "output") -> bytes:

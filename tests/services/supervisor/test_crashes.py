@@ -220,7 +220,7 @@ def test_all_of_it_works_as_an_ordinary_user(user_scene):
     user_scene.run(body)
 
 
-def test_a_new_life_of_the_scheduler_is_greeted_and_an_old_one_refused(scene):
+def test_a_new_life_of_the_scheduler_is_greeted_and_an_old_one_told_of_it(scene):
     async def body(s) -> None:
         await s.until(lambda: s.scheduler.hellos)
         s.scheduler.term = 2
@@ -232,11 +232,13 @@ def test_a_new_life_of_the_scheduler_is_greeted_and_an_old_one_refused(scene):
         s.kill("supervisor")
         s.begin("supervisor")
         await s.until(lambda: len(s.scheduler.hellos) > seen + 1)
+        seen = len(s.scheduler.hellos)
         s.scheduler.term = 1
         dispatch = s.scheduler.start("r1", "/bin/true")
-        await s.until(lambda: dispatch in s.scheduler.answers)
-        assert s.scheduler.answers[dispatch].state == "refused"
-        assert "term" in s.scheduler.answers[dispatch].reason
+        await s.until(lambda: len(s.scheduler.hellos) > seen)
+        assert s.scheduler.hellos[-1].known[0].term == 2
+        assert dispatch not in s.scheduler.answers
+        assert not list((s.home.spool / "journals").iterdir())
 
     scene.run(body)
 

@@ -2,14 +2,32 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
 from apsis.messages.dispatch import Revoke, Revoked, Signal, Started, Stop, StopPolicy, TimeoutPolicy
-from apsis_services.supervisor.zygote.journal import journal_path, read_journal, run_key
+from apsis.runs.run import Usage
+from apsis_services.supervisor.pidfd_info import how_it_ended
+from apsis_services.supervisor.zygote.journal import journal_path, read_journal, run_directory, run_key
+from apsis_services.supervisor.zygote.orders import StopOrder, write_stop
 
 JOURNAL = 0x1234
+
+
+def kernel_tells() -> bool:
+    """Whether this kernel says how a process ended that has been waited for."""
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    pidfd = os.pidfd_open(pid)
+    os.waitpid(pid, 0)
+    try:
+        return how_it_ended(pidfd) == (0, None)
+    finally:
+        os.close(pidfd)
+
+
+TELLS = kernel_tells()
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 
 LISTENER = """
@@ -36,6 +54,19 @@ def test_a_stop_ends_a_program_and_says_who_asked(scene):
         s.scheduler.start("r1", "/bin/sleep", "60")
         await s.until(lambda: running(s, "r1"))
         s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", by="ann"))
+        (end,) = await s.ended("r1")
+        assert (end.stopped, end.exit.signal, end.exit.killed_by) == (True, 15, "stop by ann")
+
+    scene.run(body)
+
+
+def test_a_stop_that_a_killed_supervisor_had_only_written_down_is_obeyed(scene):
+    async def body(s) -> None:
+        s.scheduler.start("r1", "/bin/sleep", "60")
+        await s.until(lambda: running(s, "r1"))
+        s.kill("supervisor")
+        write_stop(run_directory(str(s.home.spool), JOURNAL, "r1"), StopOrder(15, 5.0, "ann"))
+        s.begin("supervisor")
         (end,) = await s.ended("r1")
         assert (end.stopped, end.exit.signal, end.exit.killed_by) == (True, 15, "stop by ann")
 
@@ -140,18 +171,50 @@ def test_a_shim_that_is_stopped_does_not_keep_its_run_alive(scene):
     scene.run(body)
 
 
-def test_a_run_whose_shim_and_zygote_are_dead_is_watched_stopped_and_called_unknown(scene):
+def orphan(s, run_id: str) -> None:
+    """Kill whoever could wait for a run."""
+    for pid in (*s.zygotes(), shim(s, run_id)):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_run_whose_shim_and_zygote_are_dead_is_watched_stopped_and_its_status_is_the_kernels(scene):
+    """Or unknown, if the kernel is older than 6.15 and init was quick; never invented."""
+
     async def body(s) -> None:
         s.scheduler.start("r1", "/bin/sleep", "60")
         await s.until(lambda: running(s, "r1"))
-        for pid in (*s.zygotes(), shim(s, "r1")):
-            os.kill(pid, signal.SIGKILL)
+        orphan(s, "r1")
         await s.until(lambda: "lives without its shim" in s.home.service_log("supervisor").read_text())
         assert len(s.living("r1")) == 1
-        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", grace=1.0))
-        await s.until(lambda: [r for r in s.scheduler.of("r1") if type(r).__name__ == "Lost"])
+        s.scheduler.order(lambda d: Stop(dispatch=d, run_id="r1", grace=1.0, by="ann"))
+        await s.until(lambda: type(s.scheduler.of("r1")[-1]).__name__ in ("Lost", "Finished"))
         assert s.living("r1") == []
-        assert "exit status unknown" in s.scheduler.of("r1")[-1].reason
+        last = s.scheduler.of("r1")[-1]
+        if TELLS:
+            assert (last.exit.signal, last.exit.killed_by, last.stopped) == (signal.SIGTERM, "stop by ann", True)
+            assert last.rusage == Usage(), "what it used is not known, and not invented"
+        else:
+            assert "exit status unknown" in last.reason
+
+    scene.run(body)
+
+
+@pytest.mark.skipif(not TELLS, reason="this kernel does not tell how a process ended that another has waited for")
+def test_the_exit_status_of_an_orphan_is_told_by_the_kernel(scene):
+    async def body(s) -> None:
+        script = "while kill -0 $0 2> /dev/null; do sleep 0.02; done; (setsid sleep 60 &); exit 7"
+        waiting = subprocess.Popen(["/bin/sleep", "60"])
+        try:
+            s.scheduler.start("r1", "/bin/sh", "-c", script, str(waiting.pid))
+            await s.until(lambda: running(s, "r1"))
+            orphan(s, "r1")
+            await s.until(lambda: "lives without its shim" in s.home.service_log("supervisor").read_text())
+        finally:
+            waiting.kill()
+            waiting.wait()
+        (end,) = await s.ended("r1")
+        assert (end.exit.code, end.exit.killed_by, end.stopped) == (7, "", False)
+        assert s.living("r1") == [], "what it left behind is ended all the same"
 
     scene.run(body)
 

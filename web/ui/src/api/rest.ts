@@ -1,7 +1,7 @@
 /** The one client of the REST interface. */
 
 import { ApiFailure, asFailure, readFailure } from './failure'
-import type { Health, Instant, Job, JobFinding, LogEntry, Run, Session, State, Version } from './wire'
+import type { Health, Instant, Job, JobFinding, LogEntry, Processes, Run, Sample, Session, State, Version } from './wire'
 
 const BASE = '/api/v1'
 
@@ -111,6 +111,10 @@ export const runs = (q: string, limit: number) =>
   json<{ runs: Run[]; total: number }>('GET', `/runs?q=${segment(q)}&limit=${limit}`)
 export const log = async (id: string): Promise<LogEntry[]> =>
   (await json<{ log: LogEntry[] }>('GET', `/runs/${segment(id)}/log`)).log
+
+export const processes = (id: string, signal?: AbortSignal) => json<Processes>('GET', `/runs/${segment(id)}/processes`, undefined, signal)
+export const samples = async (id: string, signal?: AbortSignal): Promise<Sample[]> =>
+  (await json<{ samples: Sample[] }>('GET', `/runs/${segment(id)}/samples`, undefined, signal)).samples
 
 export const createRuns = async (wanted: NewRun): Promise<Run[]> =>
   (await json<{ runs: Run[] }>('POST', '/runs', wanted)).runs

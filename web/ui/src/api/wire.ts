@@ -150,3 +150,44 @@ export interface StreamLength {
   length: number
   complete: boolean
 }
+
+/** One process of a run's tree; `depth` 0 is the program itself. */
+export interface LiveProcess {
+  pid: number
+  depth: number
+  name: string
+  status: string
+  /** per cent of one core */
+  cpu: number
+  rss: number
+  threads: number
+  /** bytes so far; null where they may not be known */
+  read: number | null
+  written: number | null
+}
+
+/** What a run uses now; beyond `live` and `processes` only where it is live. */
+export interface Processes {
+  run_id: string
+  live: boolean
+  host: string | null
+  at?: Instant
+  processes: LiveProcess[]
+  total?: number
+  cpu?: number
+  rss?: number
+  peak_cpu?: number
+  peak_rss?: number
+  peak_processes?: number
+}
+
+/** One point of the series that is kept with a run: sums over its processes. */
+export interface Sample {
+  at: Instant
+  cpu: number
+  rss: number
+  processes: number
+  threads: number
+  read: number
+  written: number
+}
