@@ -3,6 +3,7 @@
 They do nothing, and cost one comparison, unless `APSIS_FAILPOINTS` names a folder. A test then arms a point by
 putting a file of its name there: the first process that reaches the point takes the file away and does what it
 says: `kill` (SIGKILL), `stop` (SIGSTOP), or `sleep SECONDS`. Whoever may set our environment owns us already.
+Where the folder has a folder `reached`, the file is put there as `POINT.PID`: a test learns who was met, and when.
 """
 
 import os
@@ -28,7 +29,11 @@ def _do(path: str) -> None:
         return
     with open(taken, encoding="ascii") as file:  # noqa: PTH123
         verb, _, seconds = file.read().strip().partition(" ")
-    os.unlink(taken)  # noqa: PTH108
+    folder, name = os.path.split(taken)
+    try:
+        os.rename(taken, f"{folder}/reached/{name}")  # noqa: PTH104
+    except FileNotFoundError:  # nobody asks who it was
+        os.unlink(taken)  # noqa: PTH108
     if verb == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif verb == "stop":

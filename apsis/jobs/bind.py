@@ -1,7 +1,7 @@
 """Binding: from a job, args and a due time to what one run carries out. What does not fit raises BindError."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from apsis.actions.schedule import ScheduleAction
@@ -9,7 +9,9 @@ from apsis.conditions.condition import Condition
 from apsis.definitions.nearest import did_you_mean
 from apsis.jobs.job import Job
 from apsis.jobs.params import Param
+from apsis.jobs.sizes import check_args, check_program
 from apsis.messages.dispatch import TimeoutPolicy
+from apsis.messages.outputs import KeepPolicy
 from apsis.programs.process import ProcessProgram
 from apsis.programs.program import Program
 from apsis.programs.templated import BindError, has_template
@@ -44,7 +46,7 @@ def complete_args(job: Job, args: Mapping[str, str]) -> dict[str, str]:
     """Return args in the order of the job's params, defaults filled in.
 
     Raises:
-        BindError: an arg is unknown or missing, or has a value that it may not have.
+        BindError: an arg is unknown or missing, or has a value that it may not have, or they are too large.
     """
     for name in args:
         if name not in job.params:
@@ -62,6 +64,7 @@ def complete_args(job: Job, args: Mapping[str, str]) -> dict[str, str]:
         if (why := param.wrong(value)) is not None:
             raise BindError(name, why)
         complete[name] = value
+    check_args(complete)
     return complete
 
 
@@ -83,6 +86,8 @@ def expand(
     """
     binding = _Binding(job, run_id, dict(args), schedule_time, params_of)
     program = _with_job_terms(job, job.program.bind(binding.expand), binding)
+    if isinstance(program, ProcessProgram):
+        check_program(program)
     conditions = [each.bind(binding, f"condition[{index}]") for index, each in enumerate(job.conditions)]
     actions = [each.bind(binding, f"action[{index}]") for index, each in enumerate(job.actions)]
     successors = [each.bind(binding, f"successors[{index}]") for index, each in enumerate(job.successors)]
@@ -96,7 +101,9 @@ def _with_job_terms(job: Job, program: Program, binding: "_Binding") -> Program:
     if job.timeout is not None and program.timeout is None:
         timeout: TimeoutPolicy = job.timeout.bind(binding.expand, "timeout")
         program = replace(program, timeout=timeout)
-    return replace(program, streams=job.output.streams or "merged", max_bytes=job.output.max_bytes)
+    output = job.output
+    keep = None if output.keep is None else KeepPolicy(**asdict(output.keep))
+    return replace(program, streams=output.streams or "merged", max_bytes=output.max_bytes, keep=keep)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import list_of, text
+from apsis.programs.variables import arg_variable, colliding_params
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -67,6 +68,9 @@ def read_params(fields: Fields) -> dict[str, Param]:
             fields.refuse("params", f"{name!r} is no name; use letters, digits and _, as in `region`")
         elif name in ("run_id", "job_id"):
             fields.refuse("params", f"{name!r} is the name of something that every run has; choose another")
+    if (pair := colliding_params(found)) is not None:
+        variable = arg_variable(pair[0])
+        fields.refuse("params", f"{pair[0]!r} and {pair[1]!r} would both be given to programs as {variable}")
     return found
 
 

@@ -34,3 +34,6 @@ def decode(kind: Any, data: bytes) -> Any:
     except RecursionError:
         # thousands of brackets from a stranger are a bad body, and no reason to end a process
         raise msgspec.DecodeError("the body is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        # msgspec lets it pass through as it is; one byte 0xff in a HELLO ended the hub
+        raise msgspec.DecodeError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None

@@ -231,6 +231,8 @@ class HostHello(Body, frozen=True, kw_only=True, tag="host"):
     #: every database it knows; the newest heard of comes first. One that is not ours, or newer than we are, says
     #: that our own was put back from a backup
     known: list[Known] = []
+    #: random, another one in each life of the supervisor; an `Ack` repeats it
+    nonce: int = 0
 
 
 class Started(Body, frozen=True, kw_only=True, tag="started"):
@@ -364,6 +366,8 @@ class Ack(Body, frozen=True, kw_only=True, tag="ack"):
     seq: int
     #: random number made at each start of the scheduler; 0: not known
     life: int = 0
+    #: `nonce` of the HELLO that it knows the host by; one to an earlier life of the supervisor is passed over
+    hello: int = 0
 
 
 class HostRoom(Body, frozen=True, kw_only=True, tag="host_room"):

@@ -39,9 +39,11 @@ class JobEvent(Body, frozen=True, kw_only=True, tag="job"):
 
 
 class SysEvent(Body, frozen=True, kw_only=True, tag="sys"):
-    """Scheduler publishes on `v1/ev/sys/KIND/`: `started`, `reloaded`, `not_run` (a range of due times), `host`,
-    `room` (a disk is too full for new runs, or no more), `journal` (the database was put back from a backup, and has
-    a new number).
+    """Scheduler publishes on `v1/ev/sys/KIND/`: what happened to the installation itself.
+
+    `started`, `reloaded`, `not_run` (a range of due times), `host`, `room` (a disk is too full for new runs, or no
+    more), `journal` (the database was put back from a backup, and has a new number), `consumer_dropped` (a registered
+    reader of events was silent for 30 days).
     """
 
     id: int

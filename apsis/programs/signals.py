@@ -1,6 +1,9 @@
 """Signals by name, with or without SIG, in any case; or by number."""
 
+import functools
 import signal
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from apsis.definitions.fields import FormError, shown
@@ -21,11 +24,17 @@ def parse_signal(value: Any) -> int:
         if number not in signal.valid_signals():
             raise FormError(f"there is no signal {number}; signals are 1 to {max(signal.valid_signals())}")
         return number
-    names = {member.name.removeprefix("SIG"): int(member) for member in signal.Signals}
+    names = _numbers()
     found = names.get(word.removeprefix("SIG"))
     if found is None:
         raise FormError(f"there is no signal {value!r}{did_you_mean(word.removeprefix('SIG'), names)}")
     return found
+
+
+@functools.cache
+def _numbers() -> Mapping[str, int]:
+    # asked for with each start
+    return MappingProxyType({member.name.removeprefix("SIG"): int(member) for member in signal.Signals})
 
 
 def signal_name(number: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from apsis.messages.body import Body, decode, encode
-from apsis_bus.limits import MAX_FRAMES
+from apsis_bus.limits import MAX_FRAMES, MAX_TO
 
 VERSION: Final = b"A1"
 #: message id of an answer to something that had none
@@ -75,6 +75,13 @@ class Admitted(Body, frozen=True, kw_only=True, tag="admitted"):
     heartbeat: float
 
 
+class Beat(Body, frozen=True, kw_only=True, tag="beat"):
+    """Peer sends with HB, hub answers it: both live. With a mark: a receipt for all that was sent before it."""
+
+    #: hub: say HB with this as soon as you have read it; peer: I have read everything up to this
+    mark: str = ""
+
+
 class No(Body, frozen=True, kw_only=True, tag="no"):
     """Whoever refuses answers with verb NO: nothing was done, and `code` says why."""
 
@@ -126,6 +133,8 @@ def unpack(frames: Sequence[bytes]) -> Envelope:
         raise BadFrame("version", "this bus speaks A1", msgid)
     if not 5 <= count <= MAX_FRAMES or len(frames[2]) != 16:
         raise BadFrame("frame", "a message is A1, verb, 16 bytes of id, to, JSON and perhaps a payload", msgid)
+    if len(frames[3]) > MAX_TO:
+        raise BadFrame("frame", f"a name or a topic has at most {MAX_TO} bytes", msgid)
     try:
         peer = frames[3].decode()
     except UnicodeDecodeError:

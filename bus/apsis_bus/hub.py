@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -20,14 +21,25 @@ from apsis.errors import ApsisError
 from apsis.home import Home
 from apsis.messages.body import decode, encode
 from apsis.messages.events import Heartbeat, Welcome
-from apsis_bus import frames, process, topics
+from apsis_bus import frames, multipart, process, topics
 from apsis_bus.auth import ZAP_DOMAIN, ZAP_ENDPOINT, Gate
 from apsis_bus.desk import Desk
 from apsis_bus.endpoints import BULK, CONTROL, FANOUT, Endpoints
-from apsis_bus.frames import HUB, BadFrame
-from apsis_bus.limits import BULK_QUEUE, FORGET, LINGER, MAX_FRAME, MAX_PUBLISHED, MAX_SUBSCRIPTION, QUEUE
+from apsis_bus.frames import HUB, BadFrame, Role
+from apsis_bus.limits import (
+    AHEAD,
+    BULK_QUEUE,
+    FORGET,
+    LINGER,
+    MAX_FRAME,
+    MAX_PUBLISHED,
+    MAX_SUBSCRIPTION,
+    QUEUE,
+    UNREAD,
+)
 from apsis_bus.lock import AlreadyRunning, ServiceLock
 from apsis_bus.process import ExitCode
+from apsis_bus.seldom import Seldom, shown
 
 log = logging.getLogger(HUB)
 
@@ -35,10 +47,16 @@ log = logging.getLogger(HUB)
 _CONTROL_TURN: Final = 200
 #: at most 4 MiB of output bytes before the next command
 _BULK_TURN: Final = 4
+#: subscriptions, and new connections, before the others are looked at; one stranger may send thousands
+_WELCOME_TURN: Final = 200
+_ADMIT_TURN: Final = 20
+#: connections between two counts of the open descriptors, and the part of all that may be open
+_COUNTED_EACH: Final = 50
+_DESCRIPTORS_AT_MOST: Final = 0.8
+#: messages for one peer, and from one, on the bulk router
+_BULK_QUEUES: Final = (BULK_QUEUE, BULK_QUEUE)
 #: other signals that have a handler (SIGPIPE) wake the loop as well
 _ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
-#: seconds between two lines of the log about connections that were refused; strangers try again and again
-_REFUSED_EACH: Final = 10.0
 _HELLO: Final = topics.HELLO.encode()
 _HELLO_SLASHES: Final = topics.hello("PEER", "NONCE").count("/")
 
@@ -54,20 +72,30 @@ class Hub:
         self._zap = self._context.socket(zmq.REP)
         self._zap.setsockopt(zmq.LINGER, 0)
         self._zap.bind(ZAP_ENDPOINT)
-        self._quiet_until = 0.0
+        self._strangers = Seldom(log)
         self._nonce = os.urandom(8).hex()
         #: what the scheduler last said: (journal, term, head)
         self._standing = (0, 0, 0)
-        self._fanout = self._open(zmq.XPUB, FANOUT, QUEUE, MAX_SUBSCRIPTION)
-        self._control = Desk(self._open_router(CONTROL, QUEUE), self._gate.owner, self._nonce, self._publish)
-        self._bulk = Desk(self._open_router(BULK, BULK_QUEUE), self._gate.owner, self._nonce, self._publish)
+        self._fanout = self._open(zmq.XPUB, FANOUT, (QUEUE, QUEUE), MAX_SUBSCRIPTION)
+        control, bulk = self._open(zmq.ROUTER, CONTROL, (QUEUE, AHEAD)), self._open(zmq.ROUTER, BULK, _BULK_QUEUES)
+        everyone, ours = frozenset(Role), frozenset(Role) - {Role.CLIENT}
+        self._control = Desk(control, self._gate.owner, self._nonce, self._publish, everyone, UNREAD)
+        self._bulk = Desk(bulk, self._gate.owner, self._nonce, self._publish, ours)
         self._wake_fd, self._signal_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poller = zmq.Poller()
+        for sock in (self._zap, self._fanout, control, bulk):
+            self._poller.register(sock, zmq.POLLIN)
+        self._poller.register(self._wake_fd, zmq.POLLIN)
+        self._forget_at = time.monotonic() + FORGET
+        self._admitted = 0
+        self.worn_out = False
 
-    def _open(self, kind: int, name: str, queue: int, max_frame: int) -> "zmq.Socket[bytes]":
+    def _open(self, kind: int, name: str, queues: tuple[int, int], max_frame: int = MAX_FRAME) -> "zmq.Socket[bytes]":
+        """Bind one socket; `queues`: messages kept for one peer, and from one."""
         sock = self._context.socket(kind)
         sock.setsockopt(zmq.LINGER, LINGER)
-        sock.setsockopt(zmq.SNDHWM, queue)
-        sock.setsockopt(zmq.RCVHWM, queue)
+        sock.setsockopt(zmq.SNDHWM, queues[0])
+        sock.setsockopt(zmq.RCVHWM, queues[1])
         sock.setsockopt(zmq.MAXMSGSIZE, max_frame)
         sock.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
         if kind == zmq.ROUTER:
@@ -81,34 +109,31 @@ class Hub:
         self._endpoints.path(name).chmod(0o660)
         return sock
 
-    def _open_router(self, name: str, queue: int) -> "zmq.Socket[bytes]":
-        return self._open(zmq.ROUTER, name, queue, MAX_FRAME)
-
     def serve(self) -> None:
         """Carry messages until SIGTERM or SIGINT."""
         self._wake_on_signals()
-        poller = zmq.Poller()
-        for sock in (self._zap, self._fanout, self._control.socket, self._bulk.socket):
-            poller.register(sock, zmq.POLLIN)
-        poller.register(self._wake_fd, zmq.POLLIN)
-        forget_at = time.monotonic() + FORGET
-        while True:
-            ready = dict(poller.poll(int(FORGET * 1000)))
-            if self._wake_fd in ready and _ENDING & set(os.read(self._wake_fd, 64)):
-                return
-            now = time.monotonic()
-            if self._zap in ready:
-                self._admit(now)
-            if self._fanout in ready:
-                self._welcome()
-            if self._control.socket in ready:
-                self._control.serve(_CONTROL_TURN, now)
-            if self._bulk.socket in ready:
-                self._bulk.serve(_BULK_TURN, now)
-            if now >= forget_at:
-                self._control.forget(now - FORGET)
-                self._bulk.forget(now - FORGET)
-                forget_at = now + FORGET
+        while self.turn(FORGET):
+            pass
+
+    def turn(self, seconds: float) -> bool:
+        """Wait for something to do, at most so long, and do a little of each; False: it is to end."""
+        ready = dict(self._poller.poll(int(seconds * 1000)))
+        if self._wake_fd in ready and _ENDING & set(os.read(self._wake_fd, 64)):
+            return False
+        now = time.monotonic()
+        if self._zap in ready:
+            self._admit()
+        if self._fanout in ready:
+            self._welcome()
+        if self._control.socket in ready:
+            self._control.serve(_CONTROL_TURN, now)
+        if self._bulk.socket in ready:
+            self._bulk.serve(_BULK_TURN, now)
+        if now >= self._forget_at:
+            self._control.forget(now - FORGET)
+            self._bulk.forget(now - FORGET)
+            self._forget_at = now + FORGET
+        return not self.worn_out
 
     def close(self) -> None:
         """Close the sockets; what is queued has 200 ms to go out."""
@@ -128,22 +153,37 @@ class Hub:
         for number in _ENDING:
             signal.signal(number, lambda _number, _frame: None)
 
-    def _admit(self, now: float) -> None:
+    def _admit(self) -> None:
         """Answer what libzmq asks about new connections."""
         with contextlib.suppress(zmq.Again):
-            while True:
+            for _ in range(_ADMIT_TURN):
                 request = self._zap.recv_multipart(zmq.NOBLOCK)
                 answer, who = self._gate.answer(request)
-                if who is None and now >= self._quiet_until:
-                    self._quiet_until = now + _REFUSED_EACH
-                    peer = b" ".join(request[3:4]).decode(errors="replace")
-                    log.warning("another user's process may not connect", extra={"event": "denied", "peer": peer})
+                if who is None:
+                    peer = shown(b" ".join(request[3:4]).decode(errors="replace"))
+                    self._strangers.warning("another user's process may not connect", event="denied", peer=peer)
                 self._zap.send_multipart(answer)
+                self._admitted += 1
+                if self._admitted % _COUNTED_EACH == 0:
+                    self._count_descriptors()
+
+    def _count_descriptors(self) -> None:
+        """See whether they run out. libzmq never closes a connection whose routing id was given to a second one.
+
+        That takes somebody who means it. A hub keeps nothing, and a new one is there in a moment: rather that than one
+        to which nobody can connect any more.
+        """
+        most = int(process.open_files_limit() * _DESCRIPTORS_AT_MOST)
+        if (used := sum(1 for _ in Path("/proc/self/fd").iterdir())) > most:
+            log.error(
+                "%d descriptors are open, and %d may be; a new hub takes over", used, most, extra={"event": "worn"}
+            )
+            self.worn_out = True
 
     def _welcome(self) -> None:
         """Answer new subscriptions to `v1/hello/PEER/NONCE/`: what one subscriber asked before is in force."""
         with contextlib.suppress(zmq.Again):
-            while True:
+            for _ in range(_WELCOME_TURN):
                 message = self._fanout.recv(zmq.NOBLOCK)
                 topic = message[1:]
                 # whoever watches others come (`v1/hello/` or `v1/hello/PEER/`) asks for no welcome
@@ -165,7 +205,7 @@ class Hub:
             self._standing = (journal, self._standing[1], max(event_id, self._standing[2]))
         elif topic == topics.HEARTBEAT:
             self._note(body)
-        self._fanout.send_multipart([topic.encode(), numbers, body], zmq.NOBLOCK)
+        multipart.send(self._fanout, [topic.encode(), numbers, body])
 
     def _note(self, body: bytes) -> None:
         try:
@@ -184,7 +224,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # before binding: a second bind silently takes the path away from a live hub
         lock.take()
         process.take_title(HUB)
+        process.keep_freed_blocks()
+        process.forget_inherited_signals()
         process.survive_broken_pipes()
+        process.open_many_files()
         hub = Hub(arguments.home)
     except AlreadyRunning as error:
         process.say(HUB, error)
@@ -200,10 +243,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     lock.ready()
     log.info("hub is ready", extra={"event": "ready"})
     hub.serve()
-    process.end_within(ExitCode.ASKED)
+    code = ExitCode.CRASHED if hub.worn_out else ExitCode.ASKED
+    process.end_within(code)
     hub.close()
     log.info("hub ended", extra={"event": "ended"})
-    return ExitCode.ASKED
+    return code
 
 
 if __name__ == "__main__":

@@ -12,7 +12,20 @@ from apsis.messages.events import Welcome
 from apsis_bus import topics
 from apsis_bus.deliveries import Published
 from apsis_bus.endpoints import BULK, CONTROL, FANOUT, Endpoints
-from apsis_bus.frames import HUB, NO, BadFrame, Envelope, Hello, pack, read_refusal, unpack, unpack_numbers
+from apsis_bus.frames import (
+    HUB,
+    NO,
+    NO_ID,
+    OK,
+    BadFrame,
+    Beat,
+    Envelope,
+    Hello,
+    pack,
+    read_refusal,
+    unpack,
+    unpack_numbers,
+)
 from apsis_bus.limits import BULK_QUEUE, QUEUE
 from apsis_bus.wire import Wire
 
@@ -140,7 +153,15 @@ class Link:
                 return
         if router is not None:
             self._arrived(router)
+        elif envelope.verb == OK and envelope.peer == HUB:
+            self._confirm(envelope, bulk)
         self._listener.heard(envelope, bulk)
+
+    def _confirm(self, envelope: Envelope, bulk: bool) -> None:
+        """Give the hub its receipt: everything before this was read."""
+        beat: Beat = decode(Beat, envelope.body)
+        if beat.mark:
+            self.send(pack(b"HB", NO_ID, HUB, encode(beat)), bulk)
 
     def _on_published(self, parts: list[bytes]) -> None:
         if len(parts) != _FRAMES_PUBLISHED:

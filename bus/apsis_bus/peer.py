@@ -15,7 +15,7 @@ from apsis.messages.body import Body, encode
 from apsis.messages.events import Welcome
 from apsis_bus.deliveries import BusRefused, BusTimeout, BusTooLarge, Delivery, Published, Refused
 from apsis_bus.endpoints import Endpoints
-from apsis_bus.frames import NO, OK, VERBS, Envelope, Hello, pack, pack_numbers, read_refusal
+from apsis_bus.frames import NO, OK, VERBS, Envelope, Hello, pack, pack_numbers, read_refusal, refusal
 from apsis_bus.limits import HEARTBEAT, MAX_FRAME, MAX_PUBLISHED, QUEUE, SILENCE
 from apsis_bus.link import Link, Listener
 
@@ -29,6 +29,7 @@ _AGAIN_REFUSED: Final = 2.0
 
 _Subscription = tuple[str, Callable[[Published], None]]
 _Answer = tuple[bytes, bytes | None]
+_NOBODY: Final = ("", None)
 
 
 class Peer:
@@ -55,7 +56,8 @@ class Peer:
         self._handler: Callable[[Delivery], None] | None = None
         self._subscriptions: list[_Subscription] = []
         self._waiting: deque[list[bytes]] = deque()
-        self._pending: dict[bytes, asyncio.Future[_Answer]] = {}
+        #: message id: whom it was sent to, and its answer
+        self._pending: dict[bytes, tuple[str, asyncio.Future[_Answer]]] = {}
         self._salt = os.urandom(8)
         self._count = itertools.count(1)
         self._link: Link | None = None
@@ -169,7 +171,7 @@ class Peer:
             raise ValueError(f"{verb} is not answered by a peer")
         msgid = self._next_id()
         future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
-        self._pending[msgid] = future
+        self._pending[msgid] = (to, future)
         try:
             if not self._post(verb.encode(), msgid, to, encode(body), None, bulk):
                 raise BusRefused(self._why_not(bulk), message="it was not sent")
@@ -179,6 +181,13 @@ class Peer:
             raise BusTimeout(to, timeout) from None
         finally:
             self._pending.pop(msgid, None)
+
+    def lost(self, to: str) -> None:
+        """End as `lost` what a peer was asked and has not answered: it is another process now, and knows nothing of it.
+
+        Without this, what was on its way into a process that is killed is waited for until its time is over.
+        """
+        self._give_up("lost", f"{to} is another process now", to)
 
     def publish(self, topic: str, event_id: int, journal: int, body: bytes) -> None:
         """Fan out; event id 0 is ephemeral. May be lost: whoever needs it all asks for a replay.
@@ -254,9 +263,9 @@ class Peer:
             for callback in list(self.on_lost):
                 callback()
 
-    def _give_up(self, code: str, message: str) -> None:
-        for future in self._pending.values():
-            if not future.done():
+    def _give_up(self, code: str, message: str, to: str | None = None) -> None:
+        for asked, future in self._pending.values():
+            if to in (None, asked) and not future.done():
                 future.set_exception(BusRefused(code, message=message))
 
     def _beat(self) -> None:
@@ -276,7 +285,7 @@ class Peer:
     def _on_envelope(self, envelope: Envelope, bulk: bool) -> None:
         self._heard = self._loop.time()
         if envelope.verb == OK:
-            future = self._pending.get(envelope.msgid)
+            _, future = self._pending.get(envelope.msgid, _NOBODY)
             if future is not None and not future.done():
                 future.set_result((envelope.body, envelope.payload))
         elif envelope.verb == NO:
@@ -286,7 +295,7 @@ class Peer:
 
     def _on_no(self, envelope: Envelope) -> None:
         no = read_refusal(envelope.body)
-        future = self._pending.get(envelope.msgid)
+        _, future = self._pending.get(envelope.msgid, _NOBODY)
         if future is None:
             to = no.to or envelope.peer
             self.on_refused(Refused(to, no.code, envelope.msgid, bytes(no.detail), no.message))
@@ -295,6 +304,11 @@ class Peer:
 
     def _deliver(self, envelope: Envelope, bulk: bool) -> None:
         def answer(verb: bytes, msgid: bytes, to: str, body: bytes, payload: bytes | None) -> None:
+            size = max(len(body), len(payload or b""))
+            if size > MAX_FRAME:
+                # whoever asks may ask for too much: that must not end who answers
+                log.error("an answer to %s has %d bytes and cannot be sent", to, size, extra={"event": "too_large"})
+                verb, body, payload = NO, refusal("large", f"the answer has {size} bytes; ask for less"), None
             if not self._post(verb, msgid, to, body, payload, bulk):
                 log.warning("an answer to %s is lost: the queue is full", to, extra={"event": "busy"})
 

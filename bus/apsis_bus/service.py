@@ -8,21 +8,28 @@ import signal
 import typing
 from collections.abc import Coroutine, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
 from apsis.errors import ApsisError
 from apsis.home import Home
 from apsis.messages.body import decode
+from apsis.messages.events import Replay
+from apsis.messages.snapshots import Snap
 from apsis_bus import process
 from apsis_bus.lock import AlreadyRunning, ServiceLock
 from apsis_bus.process import ExitCode
+from apsis_bus.seldom import Seldom, shown
 from apsis_bus.tasks import background
 
 if TYPE_CHECKING:
     from apsis.config import Config
     from apsis_bus.peer import Delivery
+
+
+#: what is asked by a verb of its own; everything else comes by SEND
+_VERB_OF: Final[Mapping[Any, str]] = MappingProxyType({Replay: "REPLAY", Snap: "SNAP"})
 
 
 class Service:
@@ -51,6 +58,7 @@ class Service:
         self.config = config
         self.host = host
         self.log = logging.getLogger(self.name)
+        self._strangers = Seldom(self.log)
         #: what `start` wants written into the lock's line, e.g. `address`
         self.facts: dict[str, str] = {}
 
@@ -73,11 +81,15 @@ class Service:
         try:
             message = decode(_union(tuple(self.hears)), delivery.body)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            self.log.warning(
+            self._strangers.warning(
                 "%s sent a body that %s does not understand: %s", delivery.sender, self.name, error,
-                extra={"event": "body_refused"},
+                event="body_refused",
             )  # fmt: skip
-            delivery.no("body", str(error))
+            delivery.no("body", shown(error))
+            return
+        if delivery.verb != _VERB_OF.get(type(message), "SEND"):
+            # the hub lets clients use REPLAY and SNAP: they must not carry what only services may say
+            delivery.no("verb", f"{type(message).__struct_config__.tag} does not come by {delivery.verb}")
             return
         getattr(self, self.hears[type(message)])(message, delivery)
 
@@ -110,6 +122,8 @@ def run(service_class: type[Service], argv: Sequence[str] | None = None) -> int:
         process.say(name, error)
         return ExitCode.CANNOT_START
     process.take_title(name)
+    process.keep_freed_blocks()
+    process.forget_inherited_signals()
     process.survive_broken_pipes()
     return asyncio.run(_live(service_class(arguments.home, config, arguments.host), lock))
 

@@ -3,6 +3,7 @@
 A subscription is a prefix: `v1/ev/run/etl%2Fload/` hears all runs of the job `etl/load` and none of `etl/load2`.
 """
 
+import functools
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -27,7 +28,17 @@ def topic(*parts: str) -> str:
     """
     if not all(parts):
         raise ValueError(f"a part of a topic is empty: {parts!r}")
-    return VERSION + "".join(quote(part, safe="") + "/" for part in parts)
+    return VERSION + "".join(_encoded(part) + "/" for part in parts)
+
+
+def _encoded(part: str) -> str:
+    # most are ids and names of states, and there are five in the topic of each event
+    return part if part.isascii() and part.isalnum() else _quoted(part)
+
+
+@functools.lru_cache(maxsize=1024)
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
 
 
 def parts(text: str) -> list[str]:

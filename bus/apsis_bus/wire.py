@@ -13,6 +13,7 @@ from typing import Final
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from apsis_bus import multipart
 from apsis_bus.limits import LINGER
 
 #: messages handled before the loop may do something else
@@ -103,7 +104,7 @@ class Wire:
                 if self.closed:
                     return
                 try:
-                    parts = self.socket.recv_multipart(zmq.NOBLOCK)
+                    parts = multipart.receive(self.socket)
                 except zmq.Again:
                     more = False
                     break
@@ -127,7 +128,7 @@ class Wire:
 
     def _try(self, parts: list[bytes]) -> bool:
         try:
-            self.socket.send_multipart(parts, zmq.NOBLOCK)
+            multipart.send(self.socket, parts)
         except zmq.Again:
             return False
         return True

@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 
+from benchmarks import kills, output, recovery
 from benchmarks.measures import (
     IDLE_JOBS,
     TRUE,
@@ -17,9 +18,12 @@ from benchmarks.measures import (
     quantile,
     throughput,
 )
+from benchmarks.output import GB, large_output
+from benchmarks.shim import shim
+from benchmarks.take_up import FINISHED, LIVE, take_up
 from harness.installation import Installation
 
-WORDS = ("throughput", "lateness", "idle")
+WORDS = ("shim", "throughput", "lateness", "output", "idle", "kills", "recovery")
 RUNS = 500
 SAME_SECOND = 100
 ALONE = 8
@@ -66,6 +70,67 @@ def measure_idle(home: Installation) -> None:
     row("idle: all", f"{sum(cpu.values()):.2f} % CPU", f"{sum(pss.values()) / 1e6:.1f} MB PSS  (<= 1 %, <= 220 MB)")
 
 
+def measure_output(home: Installation) -> None:
+    """Print how fast a gigabyte goes from a program into the store and to who follows it, and what it costs."""
+    found = large_output(home, GB)
+    row("1 GB from one run: printed", f"{found.printed / 1e6:.0f} MB/s")
+    row("1 GB from one run: into the store", f"{found.stored / 1e6:.0f} MB/s", ">= 200 MB/s")
+    row("1 GB from one run: to a follower", f"{found.followed / 1e6:.0f} MB/s", f"{found.words} lengths told meanwhile")
+    for name, used in found.cpu.items():
+        row(f"1 GB: {name}", f"{used:.2f} s CPU", f"PSS grew {found.growth.get(name, 0) / 1e6:.1f} MB  (<= 20 MB)")
+    row("1 GB: index", f"{found.index / 1024:.0f} KiB")
+    if found.small:
+        row(f"1 GB: {len(found.small)} small runs beside it, p50", f"{middle(found.small) * 1000:.0f} ms")
+        row("1 GB: small runs beside it, slowest", f"{max(found.small) * 1000:.0f} ms")
+
+
+def measure_shim() -> None:
+    """Print what a run costs below the supervisor, beside the C loop, and what a living shim holds."""
+    with c_loop() as program:
+        cost = shim(program)
+    row("C posix_spawn loop, /bin/true: CPU a run", f"{cost.loop * 1000:.2f} ms")
+    row("zygote, shim and program: CPU a run", f"{cost.ours * 1000:.2f} ms")
+    row("  times the C loop", f"{cost.ours / cost.loop:.2f}", "<= 5")
+    row("  page faults a run", f"{cost.faults:.0f}")
+    row("a living shim: memory of its own (USS)", f"{cost.uss / 2**20:.2f} MB", "<= 1.0 MB")
+    row("zygote: memory (RSS)", f"{cost.zygote_rss / 2**20:.1f} MB")
+    row("maxrss told of /bin/true", f"{cost.maxrss / 2**20:.1f} MB")
+
+
+def measure_kills(home: Installation) -> None:
+    """Print how late programs start while a service is killed each second, and that none is lost."""
+    found = kills.storm(home)
+    killed = ", ".join(f"{name} {count}" for name, count in found.kills.items())
+    row(f"{found.runs} runs, a kill -9 each second for {kills.LENGTH} s: kills", str(sum(found.kills.values())), killed)
+    if found.late:
+        row("  late, p50", f"{middle(found.late) * 1000:.0f} ms")
+        row("  late, p99", f"{quantile(found.late, 0.99) * 1000:.0f} ms", "<= 2000 ms")
+        row("  late, at most", f"{max(found.late) * 1000:.0f} ms")
+        row("  earliest", f"{min(found.late) * 1000:.1f} ms", "never early")
+    row("  lost / twice", f"{found.lost} / {found.twice}", "0 / 0")
+    row("  unfinished / untrue", f"{found.unfinished} / {found.untrue}", "0 / 0")
+    if found.wrong:
+        home.keep = True
+        sys.exit(f"bench: what is promised did not hold; the home is kept: {home.home}")
+
+
+def measure_recovery() -> None:
+    """Print how long it takes after each kill until work is done again, and until a full spool is taken up."""
+    with Installation(recovery.JOBS) as home:
+        plain = recovery.undisturbed(home)
+        row("a run of /bin/true, nobody killed: request to success", f"{plain * 1000:.0f} ms")
+        for name, what in recovery.SEEN.items():
+            took = recovery.recovery(home, name)
+            row(f"kill -9 of {name} to {what}", f"{took * 1000:.0f} ms", recovery.TARGET)
+    found = take_up()
+    row(
+        f"{LIVE} live and {FINISHED} finished runs taken up by a new supervisor",
+        f"{found.whole * 1000:.0f} ms",
+        "< 1000 ms",
+    )
+    row("  once its modules are there", f"{found.reading * 1000:.0f} ms")
+
+
 def main(words: list[str]) -> None:
     """Run the measures that are named, or all."""
     unknown = set(words) - set(WORDS)
@@ -73,14 +138,25 @@ def main(words: list[str]) -> None:
         sys.exit(f"bench: unknown measure {', '.join(sorted(unknown))}; there are: {', '.join(WORDS)}")
     chosen = words or list(WORDS)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    with Installation({"true": TRUE, "same-second": TRUE, "alone": TRUE}) as home:
-        if "throughput" in chosen:
-            measure_throughput(home)
-        if "lateness" in chosen:
-            measure_lateness(home)
+    if "shim" in chosen:
+        measure_shim()
+    if not {"throughput", "lateness"}.isdisjoint(chosen):
+        with Installation({"true": TRUE, "same-second": TRUE, "alone": TRUE}) as home:
+            if "throughput" in chosen:
+                measure_throughput(home)
+            if "lateness" in chosen:
+                measure_lateness(home)
+    if "output" in chosen:
+        with Installation(output.JOBS) as home:
+            measure_output(home)
     if "idle" in chosen:
         with Installation(many_jobs()) as home:
             measure_idle(home)
+    if "kills" in chosen:
+        with Installation(kills.JOBS) as home:
+            measure_kills(home)
+    if "recovery" in chosen:
+        measure_recovery()
 
 
 main(sys.argv[1:])

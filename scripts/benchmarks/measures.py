@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.usage import cpu, pss
+from benchmarks.usage import cpu, pss, seconds
 from harness.installation import Installation, until
 
 TRUE = "program: {type: program, argv: [/bin/true]}\n"
@@ -39,11 +39,6 @@ def baseline(program: Path, count: int) -> tuple[float, float]:
         wall, cpu = map(float, printed.split())
         figures.append((count / wall, cpu / count))
     return max(figures)
-
-
-def seconds(text: str) -> float:
-    """Return an instant of REST as seconds since the epoch."""
-    return datetime.fromisoformat(text).timestamp()
 
 
 def quantile(values: list[float], share: float) -> float:

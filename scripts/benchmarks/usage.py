@@ -1,11 +1,17 @@
-"""What the processes of an installation have used: CPU and memory, from /proc."""
+"""What the processes of an installation have used, CPU and memory, from /proc; and what its figures mean."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 from harness.installation import Installation
 
 TICK = os.sysconf("SC_CLK_TCK")
+
+
+def seconds(text: str) -> float:
+    """Return an instant of REST as seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def cpu(home: Installation) -> dict[str, float]:

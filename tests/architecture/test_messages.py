@@ -13,7 +13,7 @@ BODIES = [
     kind
     for module in MODULES
     for _, kind in inspect.getmembers(module, inspect.isclass)
-    if issubclass(kind, Body) and kind is not Body
+    if issubclass(kind, Body) and kind.__module__ == module.__name__
 ]
 NAMES = [kind.__name__ for kind in BODIES]
 

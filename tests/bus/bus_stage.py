@@ -12,6 +12,9 @@ from contextlib import asynccontextmanager
 from apsis.home import Home
 from apsis.messages.body import decode, encode
 from apsis.messages.events import Event, Heartbeat, Page, Replay, SysEvent
+from apsis.messages.snapshots import Snap, Snapshot
+from apsis.runs.run import Run
+from apsis.runs.states import State
 from apsis_bus import topics
 from apsis_bus.lock import read_lock
 from apsis_bus.peer import Delivery, Peer
@@ -22,8 +25,10 @@ NOW = "2026-06-30T14:32:07.120000Z"
 class HubProcess:
     """A hub that is started, killed and started again."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, descriptors: int | None = None) -> None:
+        """`descriptors`: how many it may have open; None: as many as the tests may."""
         self.home = home
+        self._descriptors = descriptors
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -35,6 +40,8 @@ class HubProcess:
         log = self.home.root / "hub.log"
         with log.open("ab") as stderr:
             command = [sys.executable, "-m", "apsis_bus.hub", "--home", str(self.home.root)]
+            if self._descriptors is not None:
+                command = ["sh", "-c", 'ulimit -n "$1"; shift; exec "$@"', "sh", str(self._descriptors), *command]
             self._process = subprocess.Popen(command, stderr=stderr, cwd="/")
         deadline = time.monotonic() + 10
         while True:
@@ -50,6 +57,13 @@ class HubProcess:
         self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(number)
         code = self._process.wait(10)
+        self._process = None
+        return code
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; return its status."""
+        assert self._process is not None
+        code = self._process.wait(20)
         self._process = None
         return code
 
@@ -92,7 +106,13 @@ class Journal:
         self.number = number
         self.floor = 0
         self.events: list[Event] = []
+        #: what a snapshot shows, and rows of one page of it
+        self.runs: list[Run] = []
+        self.rows = 2
         self.asked = 0
+        self.snaps: list[Snap] = []
+        #: called before each page of a snapshot is answered
+        self.before_page: Callable[[], None] = lambda: None
         self._page = page
         peer.handle(self._answer)
 
@@ -112,6 +132,9 @@ class Journal:
         self.peer.publish(topics.HEARTBEAT, 0, self.number, encode(beat))
 
     def _answer(self, delivery: Delivery) -> None:
+        if delivery.verb == "SNAP":
+            self._answer_snap(delivery)
+            return
         assert delivery.verb == "REPLAY"
         self.asked += 1
         since = decode(Replay, delivery.body).since
@@ -121,3 +144,18 @@ class Journal:
         events = self.events[since : since + self._page]
         last = events[-1].id if events else since
         delivery.ok(Page(journal=self.number, last=last, head=self.head, events=events))
+
+    def _answer_snap(self, delivery: Delivery) -> None:
+        snap = decode(Snap, delivery.body)
+        self.snaps.append(snap)
+        self.before_page()
+        start = int(snap.after or 0)
+        runs = self.runs[start : start + self.rows]
+        end = start + len(runs)
+        after = str(end) if end < len(self.runs) else None
+        delivery.ok(Snapshot(journal=self.number, head=self.head, now=NOW, runs=runs, next=after))
+
+
+def a_run(number: int) -> Run:
+    """A run that goes on, as a snapshot has it."""
+    return Run(run_id=f"r{number}", job_id="job", args={}, state=State.RUNNING, rev=1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bus_stage import HubProcess, Journal, client_name, joined, until
 
 from apsis.messages.events import Event
-from apsis_bus.consumer import Follower
+from apsis_bus.follower import Follower
 from apsis_bus.peer import Peer
 
 

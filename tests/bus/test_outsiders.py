@@ -118,7 +118,7 @@ def test_lost_events_are_said_or_skipped_as_asked(hub: HubProcess, tmp_path: Pat
             journal.commit(100, publish=False)
             journal.floor = 50
             with pytest.raises(EventsLost, match="no longer kept"):
-                await first(events(hub.home.root, cursor=cursor, since=3), 1)
+                await first(events(hub.home.root, cursor=cursor, since=3, on_gap="raise"), 1)
             task = asyncio.create_task(first(events(hub.home.root, cursor=cursor, since=3, on_gap="skip"), 2))
             while not task.done():
                 journal.commit(1)

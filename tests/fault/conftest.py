@@ -10,6 +10,7 @@ import pytest
 
 from harness.commands import say
 from harness.installation import Installation
+from harness.integrity import database_is_whole
 from harness.work import WORK, Ledger
 
 #: the job `good` of each `home`
@@ -21,6 +22,7 @@ def installation() -> Iterator[Installation]:
     """A whole installation with the job `work`."""
     with Installation({"work": WORK}) as found:
         yield found
+        database_is_whole(found.home)
 
 
 @pytest.fixture
@@ -47,6 +49,7 @@ def one(home_of_all: Installation) -> Iterator[Installation]:
     assert {entry["name"]: entry["pid"] for entry in home_of_all.status()["services"]} == pids
     assert not list(home_of_all.home.rglob("pwned"))
     assert not Path("/pwned").exists()
+    database_is_whole(home_of_all.home)
 
 
 @pytest.fixture

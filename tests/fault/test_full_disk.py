@@ -1,7 +1,5 @@
 """A disk that is full, a home that is read-only: each is called so, what runs goes on, and nothing is lost."""
 
-import contextlib
-import ctypes
 import os
 import tempfile
 import time
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import refused, say, stands_still, starts
+from harness.disk import OnDisk, SmallDisk
 from harness.installation import Installation, until
 
 ECHO = 'params: [word]\nprogram: {type: program, argv: [/bin/echo, "{{ word }}"]}\n'
@@ -19,43 +18,11 @@ SLOW = 'program: {type: shell, command: "for i in $(seq 30); do echo line $i; sl
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
 
-_MS_RDONLY, _MS_REMOUNT, _MNT_DETACH = 1, 32, 2
-
-
-class Disk:
-    """A file system of some MiB of its own, mounted on a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._libc = ctypes.CDLL(None, use_errno=True)
-
-    def mount(self, *, read_only: bool = False, again: bool = False) -> None:
-        flags = (_MS_RDONLY if read_only else 0) | (_MS_REMOUNT if again else 0)
-        target = os.fsencode(self.folder)
-        if self._libc.mount(b"tmpfs", target, b"tmpfs", flags, b"size=16m,mode=0755") != 0:
-            raise OSError(ctypes.get_errno(), "mount", str(self.folder))
-
-    def unmount(self) -> None:
-        if self._libc.umount2(os.fsencode(self.folder), _MNT_DETACH) != 0:
-            raise OSError(ctypes.get_errno(), "umount", str(self.folder))
-
-    def fill(self) -> None:
-        """Leave not one byte."""
-        with (self.folder / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(b"x" * 65536):
-                pass
-        with (self.folder / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(b"x" * 16):
-                pass
-
-    def clear(self) -> None:
-        (self.folder / "filler").unlink(missing_ok=True)
-
 
 @pytest.fixture
-def disk() -> Iterator[Disk]:
+def disk() -> Iterator[SmallDisk]:
     folder = Path(tempfile.mkdtemp(prefix="apsis-disk-"))
-    found = Disk(folder)
+    found = SmallDisk(folder)
     found.mount()
     try:
         yield found
@@ -65,24 +32,9 @@ def disk() -> Iterator[Disk]:
         folder.rmdir()
 
 
-class OnDisk(Installation):
-    """An installation whose home is on that disk."""
-
-    def __init__(self, disk: Disk, jobs: dict[str, str]) -> None:
-        super().__init__(jobs)
-        self.home.rmdir()
-        self.home = disk.folder / "home"
-        self.disk = disk
-
-    def __exit__(self, *rest: object) -> None:
-        """There must be room to stop it."""
-        self.disk.clear()
-        super().__exit__(*rest)
-
-
 @needs_root
 @pytest.mark.timeout(120)
-def test_a_full_disk_is_named_what_runs_goes_on_and_nothing_is_lost_when_there_is_room_again(disk: Disk) -> None:
+def test_a_full_disk_is_named_what_runs_goes_on_and_nothing_is_lost_when_there_is_room_again(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO, "slow": SLOW}) as own:
         run_id = own.make("slow")[0]["run_id"]
         until(lambda: own.run(run_id)["state"] == "running", 10, f"{run_id} to run")
@@ -115,7 +67,7 @@ def test_a_full_disk_is_named_what_runs_goes_on_and_nothing_is_lost_when_there_i
 
 @needs_root
 @pytest.mark.timeout(60)
-def test_status_and_health_say_that_the_database_cannot_be_written(disk: Disk) -> None:
+def test_status_and_health_say_that_the_database_cannot_be_written(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO}) as own:
         disk.fill()
         deadline = time.monotonic() + 10
@@ -132,7 +84,7 @@ def test_status_and_health_say_that_the_database_cannot_be_written(disk: Disk) -
 
 @needs_root
 @pytest.mark.timeout(90)
-def test_start_on_a_full_disk_either_works_or_names_the_disk(disk: Disk) -> None:
+def test_start_on_a_full_disk_either_works_or_names_the_disk(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO}) as own:
         own.control("stop")
         disk.fill()
@@ -147,7 +99,7 @@ def test_start_on_a_full_disk_either_works_or_names_the_disk(disk: Disk) -> None
 
 
 @needs_root
-def test_init_on_a_full_disk_says_so_and_can_be_called_again(disk: Disk) -> None:
+def test_init_on_a_full_disk_says_so_and_can_be_called_again(disk: SmallDisk) -> None:
     disk.fill()
     home = disk.folder / "new"
     refused(say(home, "apsisctl", "init"), 1, "No space left on device", "run the same again")
@@ -163,7 +115,7 @@ def test_init_on_a_full_disk_says_so_and_can_be_called_again(disk: Disk) -> None
 
 @needs_root
 @pytest.mark.timeout(60)
-def test_a_read_only_home_is_called_so(disk: Disk) -> None:
+def test_a_read_only_home_is_called_so(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO}) as own:
         own.control("stop", "--kill-runs")
         disk.mount(read_only=True, again=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,7 +187,7 @@ def test_a_zygote_adopts_while_the_supervisor_starts(apsis: Installation, ledger
     assert all(f"event=run_adopted run={run_id}" in log for run_id in run_ids)
 
 
-def test_shim_and_zygote_killed_together_give_an_honest_unknown_and_never_a_second_start(
+def test_shim_and_zygote_killed_together_give_the_true_status_or_an_honest_unknown_and_never_a_second_start(
     apsis: Installation, ledger: Ledger
 ) -> None:
     (run_id,) = work(apsis, ledger, seconds=3)
@@ -199,8 +200,12 @@ def test_shim_and_zygote_killed_together_give_an_honest_unknown_and_never_a_seco
 
     (run,) = ended(apsis, [run_id])
 
-    assert run["state"] == "error"
-    assert "exit status unknown" in str(run["reason"])
+    exit_: Any = run["exit"]
+    if exit_["code"] is None:  # a kernel before 6.15 does not tell what another has waited for
+        assert run["state"] == "error"
+        assert "exit status unknown" in str(run["reason"])
+    else:
+        assert (exit_["code"], exit_["killed_by"]) == (3, "")
     until(lambda: apsis.output(run_id) == printed(run_id), 20, "what it printed")
     assert ledger.starts() == {run_id: 1}
 

@@ -135,3 +135,74 @@ def test_outputs_are_told_live(site: Stage) -> None:
     until(lambda: socket.expect("out")["streams"]["output"] == {"length": 10, "complete": True})
     assert json.loads(site.get(f"/runs/{run.run_id}/outputs").data)["outputs"]["output"]["lines"] == 2
     socket.close()
+
+
+def refused(site: Stage, path: str) -> int:
+    return site.get(path).status
+
+
+def ended(site: Stage, data: bytes, *, gap: int = 0, tail: bytes = b"", journal: int | None = None) -> str:
+    """Return a run that has printed some bytes, lost some, printed a tail and ended."""
+    site.store.start()
+    run = site.scheduler.create()
+    site.scheduler.change(run.run_id, State.RUNNING)
+    site.print_output(run.run_id, data, end=not tail, journal=journal)
+    if tail:
+        site.print_output(run.run_id, tail, offset=len(data), gap=gap, end=True, journal=journal)
+    length = len(data) + gap + len(tail)
+    site.scheduler.change(run.run_id, State.SUCCESS, outputs={"output": length}, journal=journal or 0)
+    site.caught_up()
+    path = f"/runs/{run.run_id}/outputs"
+    until(lambda: site.get(path).json["outputs"]["output"]["complete"])
+    return run.run_id
+
+
+def test_a_gap_is_named_in_headers_and_can_be_left_out(site: Stage) -> None:
+    head, tail, gap = b"head\n" * 100, b"tail\n" * 100, 3_000_000
+    path = f"/runs/{ended(site, head, gap=gap, tail=tail)}/output"
+    whole = site.get(path)
+    assert whole.data == head + bytes(gap) + tail
+    assert whole.headers["x-output-gaps"] == f"500-{500 + gap - 1}"
+    assert whole.headers["x-output-lost"] == str(gap)
+    cut = site.get(path + "?gaps=skip", headers={"Range": "bytes=3-9"})
+    assert (cut.status, cut.data, cut.headers["content-length"]) == (200, head + tail, "1000")
+    assert site.get(path, headers={"Range": f"bytes={500 + gap}-{504 + gap}"}).data == b"tail\n"
+    assert site.get(path + "?follow=1&gaps=skip").data == head + tail
+    assert site.get(path + "?follow=1&gaps=stop").data == head
+    assert site.get(path + "?follow=1&gaps=stop", headers={"Range": f"bytes={500 + gap}-"}).data == tail
+    assert refused(site, path + "?gaps=stop") == 400
+
+
+def test_a_search_sends_hits_progress_and_an_end(site: Stage, data: bytes) -> None:
+    path = f"/runs/{finished(site, data)}/output/output/search"
+
+    def search(query: str) -> tuple[list[int], dict[str, object]]:
+        answer = site.get(f"{path}?{query}")
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        said = [json.loads(line) for line in answer.data.splitlines()]
+        assert [("done" in one) for one in said] == [False] * (len(said) - 1) + [True]
+        return [one["line"] for one in said if one.get("t") == "hit"], said[-1]
+
+    lines = data.decode().split("\n")
+    hits, end = search("q=line%2012345%20")
+    assert (hits, end["hits"], end["next"]) == ([12345], 1, len(data))
+    hits, end = search("q=LINE%202999%5Cd%20&regex=1&ignore_case=1")
+    assert hits == [number for number, line in enumerate(lines) if line.startswith("line 2999") and line[9] != " "][:10]
+    hits, end = search("q=line&limit=700")
+    assert (hits, end["hits"]) == (list(range(700)), 700)
+    hits, end = search(f"q=line&limit=5&from={end['next']}")
+    assert hits == [700, 701, 702, 703, 704]
+    for query in ("", "q=", "q=(&regex=1", "q=x&limit=0", "q=x&color=1", "q=" + "x" * 2000):
+        assert site.get(f"{path}?{query}").status == 400, query
+    answer = site.get(f"{path}?q=x%2B(x%2Bx%2B)%2By&regex=1")
+    assert answer.status in (200, 400), "it is answered, found or ended"
+
+
+def test_a_run_of_an_earlier_database_has_its_own_output(site: Stage) -> None:
+    run_id = ended(site, b"of an earlier one\n", journal=77)
+    site.print_output(run_id, b"of this one, with the same id\n", end=True)
+    assert site.get(f"/runs/{run_id}/output").data == b"of an earlier one\n"
+    socket = site.socket()
+    socket.send(t="sub", id=3, topic="output", run=run_id)
+    until(lambda: socket.expect("out")["streams"] == {"output": {"length": 18, "complete": True}})
+    socket.close()

@@ -49,6 +49,8 @@ def test_refusals_have_their_status(site: Stage) -> None:
         assert (answer.status, answer.error["loc"]) == (400, loc)
     assert site.call("POST", "/runs/r1/signal", {"signal": "NOPE"}).error["loc"] == "signal"
     assert site.call("POST", "/runs/r1/mark", {"state": "running"}).error["loc"] == "state"
+    many = site.call("POST", "/runs/bulk", {"action": "abandon", "ids": ["r1", "r2"]})
+    assert (many.status, "one at a time" in many.error["message"]) == (400, True)
 
 
 def test_many_runs_are_acted_on_with_an_answer_for_each(site: Stage) -> None:

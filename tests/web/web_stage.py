@@ -186,15 +186,24 @@ class Stage:
         return {"Cookie": cookie, "X-XSRF-Token": answer.json["xsrf"]}
 
     def print_output(
-        self, run_id: str, data: bytes, *, offset: int = 0, stream: str = "output", end: bool = False
-    ) -> None:
-        """Send bytes to the store as a supervisor does."""
+        self, run_id: str, data: bytes, *, offset: int = 0, stream: str = "output", end: bool = False, gap: int = 0,
+        journal: int | None = None,
+    ) -> None:  # fmt: skip
+        """Send bytes to the store as a supervisor does; with a `gap` of so many lost bytes before them."""
+        number = self.scheduler.journal if journal is None else journal
+        if gap:
+            lost = Chunk(
+                host="test", run_id=run_id, stream=stream, offset=offset, length=gap, crc32=0, gap=True, journal=number
+            )
+            offset += gap
 
         async def send() -> None:
             if self._host is None:
                 self._host = Peer(self.home, "supervisor/test", bulk=True, epoch="e")
                 self._host.handle(lambda delivery: None)
                 await self._host.connect(WAIT)
+            if gap:
+                self._host.send("store", lost, bulk=True)
             for start in range(0, len(data), 256 * 1024):
                 piece = data[start : start + 256 * 1024]
                 chunk = Chunk(
@@ -204,11 +213,14 @@ class Stage:
                     offset=offset + start,
                     length=len(piece),
                     crc32=zlib.crc32(piece),
+                    journal=number,
                 )
                 self._host.send("store", chunk, payload=piece, bulk=True)
             if end:
                 lengths = {stream: offset + len(data)}
-                self._host.send("store", OutputEnd(host="test", run_id=run_id, lengths=lengths), bulk=True)
+                self._host.send(
+                    "store", OutputEnd(host="test", run_id=run_id, lengths=lengths, journal=number), bulk=True
+                )
 
         self.loop.run(send())
 

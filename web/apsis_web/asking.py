@@ -1,20 +1,24 @@
 """Asking other services over the bus: the scheduler for deeds, the store for outputs."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from apsis.errors import ApsisError, Conflict, Denied, NotFound, Unavailable
 from apsis.messages.body import Body, decode
-from apsis.messages.outputs import AskStore, OutputStat, ReadLines, ReadRange, Slice, Stats
+from apsis.messages.live import SAMPLES, AskLive, LiveHost
+from apsis.messages.outputs import AskStore, Found, OutputStat, ReadLines, ReadRange, Search, Slice, Stats
 from apsis.messages.requests import Deed, Done, Failed, Request
+from apsis_bus import topics
 from apsis_bus.peer import BusRefused, BusTimeout, Peer
 
 #: seconds that a deed may take; it waits for a commit
 DEED_TIMEOUT: Final = 10.0
 #: seconds that a read of an output may take
 READ_TIMEOUT: Final = 5.0
+#: seconds that one step of a search may take; others may be before it
+SEARCH_TIMEOUT: Final = 20.0
 #: seconds to wait for a hub that is being restarted
 _HUB_WAIT: Final = 2.0
 _PAUSE: Final = 0.1
@@ -48,11 +52,25 @@ class Damaged(ApsisError):
     code = "damaged"
 
 
+class Gone(ApsisError):
+    """It was there, and was removed: by whom and when stands in the message."""
+
+    code = "gone"
+
+
+class Place(NamedTuple):
+    """Under which database and id the store has the output of a run."""
+
+    journal: int
+    run_id: str
+
+
 class SchedulerAsk:
     """What people ask of the scheduler."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
+        _ask_again_when_it_comes(peer, "scheduler")
 
     async def do(self, deed: Deed, *, request_id: str, actor: str) -> Done:
         """Have something done; when this returns, it is committed.
@@ -72,43 +90,84 @@ class StoreAsk:
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
+        _ask_again_when_it_comes(peer, "store")
 
-    async def stat(self, run_id: str) -> dict[str, Slice]:
-        """Return the streams of a run; none, if nothing was printed yet.
+    async def stat(self, place: Place) -> dict[str, Slice]:
+        """Return the streams that a run printed; none, if nothing was printed yet.
 
         Raises:
             ServiceAway: the store does not answer.
+            Gone: they were removed by retention.
         """
         try:
-            body, _ = await self._read(OutputStat(run_id=run_id))
+            body, _ = await self._read(OutputStat(run_id=place.run_id, journal=place.journal))
         except NotFound:
             return {}
         stats: Stats = decode(Stats, body)
-        return stats.streams
+        return {name: one for name, one in stats.streams.items() if name != SAMPLES}
 
-    async def read(self, run_id: str, stream: str, start: int, stop: int) -> tuple[Slice, bytes]:
+    async def read(self, place: Place, stream: str, start: int, stop: int) -> tuple[Slice, bytes]:
         """Return up to half a MiB of the bytes [start, stop).
 
         Raises:
             ServiceAway: the store does not answer.
             NotFound: it has no such stream.
         """
-        ask = ReadRange(run_id=run_id, stream=stream, start=start, stop=min(stop, start + READ_SIZE))
+        ask = ReadRange(
+            run_id=place.run_id, stream=stream, start=start, stop=min(stop, start + READ_SIZE), journal=place.journal
+        )
         body, payload = await self._read(ask)
         return decode(Slice, body), payload or b""
 
-    async def lines(self, run_id: str, stream: str, first: int, count: int) -> tuple[Slice, bytes]:
+    async def lines(self, place: Place, stream: str, first: int, count: int) -> tuple[Slice, bytes]:
         """Return `count` lines from line `first` (negative: from the end), as many as fit into one answer.
 
         Raises:
             ServiceAway: the store does not answer.
             NotFound: it has no such stream.
         """
-        body, payload = await self._read(ReadLines(run_id=run_id, stream=stream, first=first, count=count))
+        ask = ReadLines(run_id=place.run_id, stream=stream, first=first, count=count, journal=place.journal)
+        body, payload = await self._read(ask)
         return decode(Slice, body), payload or b""
+
+    async def search(self, ask: Search) -> Found:
+        """Return what one step of a search has found.
+
+        Raises:
+            ServiceAway: the store does not answer.
+            Unfit: what is searched for cannot be.
+        """
+        body, _ = await _ask(self._peer, "store", ask, SEARCH_TIMEOUT, bulk=True)
+        found: Found = decode(Found, body)
+        return found
 
     async def _read(self, ask: AskStore) -> tuple[bytes, bytes | None]:
         return await _ask(self._peer, "store", ask, READ_TIMEOUT, bulk=True)
+
+
+class HostAsk:
+    """What people ask of the supervisors of hosts."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    async def live(self, host: str, run_id: str) -> LiveHost:
+        """Return the last figures of a run on its host; `runs` is empty where it was not looked at yet, or has ended.
+
+        Raises:
+            ServiceAway: the supervisor of that host does not answer.
+        """
+        body, _ = await _ask(self._peer, f"supervisor/{host}", AskLive(run_id=run_id), READ_TIMEOUT, bulk=False)
+        live: LiveHost = decode(LiveHost, body)
+        return live
+
+
+def _ask_again_when_it_comes(peer: Peer, name: str) -> None:
+    """Have what a service was asked and has not answered be asked again as soon as it has come to the bus anew.
+
+    A message may lie in the socket of a process that is killed; nobody would tell us.
+    """
+    peer.subscribe(topics.topic("hello", name), lambda _: peer.lost(name))
 
 
 async def _ask(peer: Peer, to: str, body: Body, timeout: float, *, bulk: bool) -> tuple[bytes, bytes | None]:  # noqa: ASYNC109
@@ -143,6 +202,7 @@ def _error_of(to: str, refused: BusRefused) -> ApsisError:
         "denied": Denied,
         "unavailable": Unavailable,
         "damaged": Damaged,
+        "gone": Gone,
     }
     kind = kinds.get(failed.code)
     if kind is None or failed.findings:

@@ -6,17 +6,18 @@ from typing import Any, Final
 
 from apsis.errors import ApsisError, Conflict, Denied, NotFound, Unavailable
 from apsis.filters import FilterError
-from apsis_web.asking import Damaged, Unfit
+from apsis_web.asking import Damaged, Gone, Unfit
 
 _STATUS: Final[tuple[tuple[type[ApsisError], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
     (Denied, 403),
     (Unavailable, 503),
+    (Gone, 410),
     (Damaged, 500),
 )
 #: codes of the scheduler's refusals that speak of the form, not of the meaning
-_FORM: Final = frozenset({"bad_request", "body", "bad_filter"})
+_FORM: Final = frozenset({"bad_request", "too_slow", "body", "bad_filter"})
 #: seconds after which to try again while a service is away
 RETRY_AFTER: Final = 2
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from apsis.errors import Unavailable
 from apsis.messages.events import Event, RunEvent, SysEvent
-from apsis_bus.consumer import Follower
+from apsis_bus.follower import Follower
 from apsis_bus.peer import Peer
 from apsis_web.cache import FINISHED_KEPT, Cache
 from apsis_web.changes import KEPT

@@ -2,30 +2,29 @@
 
 import asyncio
 import json
-import shutil
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from apsis import manager_socket
+from apsis.config import Disk
 from apsis.errors import ApsisError
 from apsis.home import Home
 from apsis.messages.body import decode
 from apsis.messages.events import Heartbeat
 from apsis.times import format_time
 from apsis_bus import topics
+from apsis_bus.lock import read_lock
 from apsis_bus.peer import Peer, Published
-from apsis_web.asking import ServiceAway, StoreAsk
+from apsis_web.asking import Place, ServiceAway, StoreAsk
 from apsis_web.cache import Cache
 from apsis_web.database import Database, DatabaseAway, TookTooLong
+from apsis_web.disks import look_at_disks
 
 #: seconds without a heartbeat after which the scheduler is said to be silent, and to be away
 _SILENT: Final = 12.0
 _AWAY: Final = 30.0
-#: share and bytes of free disk below which health warns, and below which nothing new is started
-_DISK_LOW: Final = (0.10, 2 * 1024**3)
-_DISK_FULL: Final = 0.02
 _SEVERITY: Final = ("ok", "warn", "fail")
 _MANAGER_TIMEOUT: Final = 2.0
 #: seconds for which one look serves all who ask
@@ -44,8 +43,11 @@ class Check:
 class Health:
     """Looks, and remembers since when each check is as it is."""
 
-    def __init__(self, home: Home, peer: Peer, cache: Cache, database: Database, store: StoreAsk) -> None:
+    def __init__(  # each is asked for its part
+        self, home: Home, peer: Peer, cache: Cache, database: Database, store: StoreAsk, disk: Disk
+    ) -> None:
         self._home = home
+        self._disk = disk
         self._peer = peer
         self._cache = cache
         self._database = database
@@ -54,6 +56,7 @@ class Health:
         self._heard: float | None = None
         #: what the scheduler said last of what keeps it from its work
         self._problems: list[str] = []
+        self._warnings: list[str] = []
         self._began = time.monotonic()
         self._last: tuple[float, dict[str, Any]] | None = None
         self._looking: asyncio.Task[dict[str, Any]] | None = None
@@ -63,7 +66,7 @@ class Health:
         beat: Heartbeat = decode(Heartbeat, published.body)
         if beat.head >= 0:
             self._heard = time.monotonic()
-            self._problems = beat.problems
+            self._problems, self._warnings = beat.problems, beat.warnings
 
     async def look(self) -> dict[str, Any]:
         """Return `{status, checks, services}`; all who ask within a second get the same look."""
@@ -79,13 +82,13 @@ class Health:
         services, manager_check = manager
         checks = [
             self._hub(),
-            self._scheduler(),
+            self._scheduler(services),
             database,
             store,
-            *_hosts(services),
+            *hosts(services, self._home),
             manager_check,
             *_services(services),
-            _disk(self._home),
+            *self._disks(),
             self._job_files(),
         ]
         now = format_time(datetime.now(UTC))
@@ -109,13 +112,25 @@ class Health:
             return Check("hub", "ok", "connected")
         return Check("hub", "fail", "there is no connection to the hub; what is shown may be old")
 
-    def _scheduler(self) -> Check:
+    def _disks(self) -> list[Check]:
+        home = self._home
+        places = {
+            "home": home.root, "database": self._database.path.parent, "spool": home.spool, "output": home.output,
+        }  # fmt: skip
+        return [Check(one.id, one.status, one.message) for one in look_at_disks(places, self._disk)]
+
+    def _scheduler(self, services: list[dict[str, Any]]) -> Check:
         now = time.monotonic()
         silence = now - (self._heard if self._heard is not None else self._began)
         if self._heard is not None and silence < _SILENT and self._problems:
             return Check("scheduler", "fail", "; ".join(self._problems))
+        if self._heard is not None and silence < _SILENT and self._warnings:
+            return Check("scheduler", "warn", "; ".join(self._warnings))
         if self._heard is not None and silence < _SILENT:
             return Check("scheduler", "ok", "its heart beats")
+        refusal = next((one.get("error") for one in services if one.get("name") == "scheduler"), None)
+        if refusal:
+            return Check("scheduler", "fail", f"it cannot start: {refusal}")
         if silence < (_SILENT if self._heard is None else _AWAY):
             return Check("scheduler", "warn", f"not heard for {silence:.0f} s")
         return Check("scheduler", "fail", f"not heard for {silence:.0f} s; nothing is started meanwhile")
@@ -136,7 +151,7 @@ class Health:
         if not self._peer.connected:
             return Check("store", "warn", "cannot be asked without the hub")
         try:
-            await self._store.stat("r0")
+            await self._store.stat(Place(self._cache.journal, "r0"))
         except ServiceAway:
             return Check("store", "fail", "away; outputs are kept by the supervisors and come later")
         except ApsisError as error:
@@ -160,15 +175,23 @@ class Health:
         return Check("jobs", "warn", f"{files} job files have errors; the first: {where}: {first.get('message', '')}")
 
 
-def _hosts(services: list[dict[str, Any]]) -> list[Check]:
+def hosts(services: list[dict[str, Any]], home: Home) -> list[Check]:
     """Return a check for each supervisor that the manager knows of."""
-    found = [service for service in services if str(service.get("name", "")).startswith("supervisor")]
-    return [
-        Check(str(one["name"]), "ok", "runs")
-        if one.get("state") in _GOOD
-        else Check(str(one["name"]), "fail", f"{one.get('state')}; nothing is started on this host meanwhile")
-        for one in found
-    ]
+    found = [str(one["name"]) for one in services if str(one.get("name", "")).startswith("supervisor")]
+    states = {str(one.get("name")): one.get("state") for one in services}
+    return [_host(name, states[name], home) for name in found]
+
+
+def _host(name: str, state: object, home: Home) -> Check:
+    if state not in _GOOD:
+        return Check(name, "fail", f"{state}; nothing is started on this host meanwhile")
+    lock = read_lock(home.lock(name))
+    if lock is not None and lock.facts.get("holes") == "no":
+        words = "the file system of the spool cannot give back parts of files: large outputs take their disk twice"
+        return Check(
+            name, "warn", f"{words} until their runs have ended; put {home.spool} on ext4, xfs, btrfs or tmpfs"
+        )
+    return Check(name, "ok", "runs")
 
 
 _GOOD: Final = frozenset({"running", "ready", "up"})
@@ -182,17 +205,3 @@ def _services(services: list[dict[str, Any]]) -> list[Check]:
         for one in services
         if one.get("state") not in _GOOD and not str(one.get("name", "")).startswith(own)
     ]
-
-
-def _disk(home: Home) -> Check:
-    try:
-        usage = shutil.disk_usage(home.root)
-    except OSError as error:
-        return Check("disk", "fail", f"{home.root}: {error.strerror}")
-    share = usage.free / usage.total if usage.total else 0.0
-    text = f"{share:.0%} free ({usage.free / 1024**3:.1f} GiB)"
-    if share < _DISK_FULL:
-        return Check("disk", "fail", f"{text}; make room in {home.root}")
-    if share < _DISK_LOW[0] or usage.free < _DISK_LOW[1]:
-        return Check("disk", "warn", f"{text}; make room soon, or nothing new is started")
-    return Check("disk", "ok", text)

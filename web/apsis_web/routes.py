@@ -6,7 +6,7 @@ from typing import Any, Final
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 
-from apsis_web.handlers import about, actions, control, events, jobs, login, outputs, page, runs
+from apsis_web.handlers import about, actions, control, events, figures, jobs, login, output_lines, outputs, page, runs
 from apsis_web.handlers.resource import Missing
 from apsis_web.websocket.handler import Live
 
@@ -29,10 +29,13 @@ RESOURCES: Final[list[tuple[str, type[RequestHandler]]]] = [
     (_RUN, runs.OneRun),
     (_RUN + r"/log", runs.RunLog),
     (_RUN + rf"/({'|'.join(actions.ACTIONS)})", actions.Act),
+    (_RUN + r"/processes", figures.Processes),
+    (_RUN + r"/samples", figures.Samples),
     (_RUN + r"/outputs", outputs.Outputs),
     (_RUN + r"/output", outputs.Output),
     (_RUN + r"/output/([^/]+)", outputs.Output),
-    (_RUN + r"/output/([^/]+)/(lines|tail)", outputs.OutputLines),
+    (_RUN + r"/output/([^/]+)/(lines|tail)", output_lines.OutputLines),
+    (_RUN + r"/output/([^/]+)/search", output_lines.OutputSearch),
     (r"/jobs", jobs.Jobs),
     (r"/jobs/reload", jobs.Reload),
     (_JOB, jobs.OneJob),

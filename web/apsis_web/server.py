@@ -8,7 +8,7 @@ import tornado.web
 from apsis.home import Home
 from apsis_bus.peer import BusRefused, Peer
 from apsis_bus.service import Service
-from apsis_web.asking import SchedulerAsk, StoreAsk
+from apsis_web.asking import HostAsk, SchedulerAsk, StoreAsk
 from apsis_web.cache import Cache
 from apsis_web.database import Database
 from apsis_web.feed import Feed
@@ -77,8 +77,9 @@ class Web(Service):
             database=database,
             scheduler=SchedulerAsk(self._peer),
             store=store,
+            supervisors=HostAsk(self._peer),
             outputs=LiveOutputs(self._peer),
-            health=Health(home, self._peer, cache, database, store),
+            health=Health(home, self._peer, cache, database, store, self.config.disk),
             sessions=Sessions(home),
             hosts=Hosts(self.config.web.bind),
         )

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from apsis.config import Config
 from apsis.home import Home
-from apsis_web.asking import SchedulerAsk, StoreAsk
+from apsis_web.asking import HostAsk, SchedulerAsk, StoreAsk
 from apsis_web.attempts import Attempts
 from apsis_web.cache import Cache
 from apsis_web.database import Database
@@ -36,6 +36,7 @@ class Site:
     database: Database
     scheduler: SchedulerAsk
     store: StoreAsk
+    supervisors: HostAsk
     outputs: LiveOutputs
     health: Health
     sessions: Sessions

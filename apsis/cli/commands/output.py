@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,21 +26,33 @@ _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[
 @click.option("-n", "--tail", type=click.IntRange(1, 5000), metavar="N", help="Begin with the last N lines.")
 @click.option("--head", type=click.IntRange(1), metavar="N", help="The first N lines alone.")
 @click.option("--range", "span", metavar="A-B", help="Bytes A to B alone, counted from 0.")
+@click.option("--grep", "wanted", metavar="TEXT", help="The lines that hold a text alone, with their numbers.")
+@click.option("-E", "--regex", is_flag=True, help="With --grep: TEXT is a regular expression.")
+@click.option("-i", "--ignore-case", is_flag=True, help="With --grep: upper and lower case are the same.")
 @click.option("--no-ansi", is_flag=True, help="Without colours and other terminal codes.")
 @connected
 def command(
     connection: Connection, run_id: str, stream: str | None, follow: bool, tail: int | None, head: int | None,
-    span: str | None, no_ansi: bool,
+    span: str | None, wanted: str | None, regex: bool, ignore_case: bool, no_ansi: bool,
 ) -> None:  # fmt: skip
     """Print the bytes that run ID printed; NAME is output, or stdout or stderr where they are kept apart.
 
-    A broken connection is taken up again where it broke.
+    A broken connection is taken up again where it broke. What was left out of a large output is marked on a
+    terminal; elsewhere the bytes are as they are, and a note of it goes to stderr.
     """
+    if wanted is None and (regex or ignore_case):
+        raise BadRequest("--regex and --ignore-case go with --grep")
+    if wanted is not None and (follow or tail or head or span):
+        raise BadRequest("--grep looks through the whole output: leave out --follow, --tail, --head and --range")
     if sum(one is not None for one in (tail, head, span)) > 1 or (follow and (head or span)):
         raise BadRequest("--tail, --head and --range exclude each other, and --follow goes with --tail alone")
     bounds = None if span is None else _bounds(span)
     client = connection.client(patience=PATIENCE if follow else 0.0)
     name = _chosen_stream(client, run_id, stream)
+    if wanted is not None:
+        _print_hits(client.search_output(run_id, name, wanted, regex=int(regex), ignore_case=int(ignore_case)))
+        return
+    client.on_gap = _mark_gap
     pieces = _pieces(client, run_id, name, follow=follow, tail=tail, bounds=bounds)
     try:
         for data in _first_lines(pieces, head):
@@ -49,6 +61,22 @@ def command(
     except KeyboardInterrupt:
         note(f"\nStopped watching; the run goes on.  To stop it: apsis stop {run_id}")
         raise
+
+
+def _mark_gap(start: int, stop: int) -> None:
+    """Say what is missing: in its place on a terminal, beside the bytes where they go on to a program or a file."""
+    words = f"... {stop - start:,} bytes left out ..."
+    if sys.stdout.isatty():
+        sys.stdout.buffer.write(f"\n{words}\n".encode())
+        sys.stdout.buffer.flush()
+    else:
+        note(f"({words} from byte {start:,} on)")
+
+
+def _print_hits(hits: Iterable[dict[str, Any]]) -> None:
+    for hit in hits:
+        sys.stdout.buffer.write(f"{hit['line'] + 1}:{hit['text']}\n".encode(errors="surrogateescape"))
+        sys.stdout.buffer.flush()
 
 
 def _chosen_stream(client: "Client", run_id: str, given: str | None) -> str:

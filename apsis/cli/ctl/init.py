@@ -36,6 +36,16 @@ web:
 
 # output:
 #   max_bytes: 268435456    # kept of each run's output, head and tail, where its job says nothing else
+#   keep:                   # how long, where its job says nothing else; null: no limit
+#     days: null            # since the run ended
+#     count: null           # outputs of a job
+#     bytes: null           # on the disk, of all outputs of a job
+#   total_bytes: null       # on the disk, of all outputs together; the oldest go first
+
+# the smaller of the two must be free, on the disks of the database and of each spool, or nothing new is started
+# disk:
+#   min_free_percent: 10
+#   min_free_bytes: 2147483648
 
 # named counts that jobs take while they run
 # resources:

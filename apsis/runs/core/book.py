@@ -32,6 +32,8 @@ class Host:
     connected: bool = False
     #: it has said HELLO to this life of ours. Before, nothing of it is heard: an ack would end its saying so
     greeted: bool = False
+    #: the nonce of that HELLO: an ack repeats it, so that it is not taken by a later life of the supervisor
+    nonce: int = 0
     #: since when it has been away; None: it is not, or has been marked so
     away_since: datetime | None = None
     #: ids of process runs that hold a place here

@@ -49,7 +49,7 @@ def hello(turn: Turn, message: HostHello) -> None:
             ask(turn, host)
         else:
             turn.keep_host(host, replace(host.row, journal=book.journal))
-    host.greeted = True
+    host.greeted, host.nonce = True, message.nonce
     connected(turn, host)
     turn.effects.acks.add(message.host)
     turn.effects.greeted.add(message.host)

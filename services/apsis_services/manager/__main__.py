@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         process.say("manager", ApsisError(f"{home.run} cannot be used: {error.strerror}"))
         return ExitCode.CANNOT_START
     process.take_title("manager")
+    process.forget_inherited_signals()
     process.survive_broken_pipes()
     manager = Manager(home, os.environ)
     lock.ready()

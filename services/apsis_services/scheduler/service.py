@@ -283,11 +283,10 @@ class Scheduler(Service):
         self._resend = self._loop.call_at(at, self._dispatch) if at is not None else None
 
     def _ack(self, host: str) -> None:
-        row = self._core.book.hosts[host].row
-        self._peer.send(
-            f"supervisor/{host}",
-            Ack(journal=self._journal, term=self._term, epoch=row.epoch, seq=row.seq, life=self._life),
-        )
+        known = self._core.book.hosts[host]
+        epoch, seq, hello = known.row.epoch, known.row.seq, known.nonce
+        ack = Ack(journal=self._journal, term=self._term, epoch=epoch, seq=seq, life=self._life, hello=hello)
+        self._peer.send(f"supervisor/{host}", ack)
 
     # From time to time
 

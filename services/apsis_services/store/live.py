@@ -21,23 +21,24 @@ class LiveOutputs:
         self._publish = publish
         self._call_later = call_later
         #: run: what has not been told yet, by stream; a run is in here while it must not be told of
-        self._resting: dict[str, dict[str, LiveOutput]] = {}
+        self._resting: dict[tuple[int, str], dict[str, LiveOutput]] = {}
 
     def grew(self, output: LiveOutput) -> None:
         """Tell of a new length, now or with the newest that there is when its run's turn has come."""
-        pending = self._resting.get(output.run_id)
+        run = (output.journal, output.run_id)
+        pending = self._resting.get(run)
         if pending is None:
-            self._tell(output.run_id, {output.stream: output})
+            self._tell(run, {output.stream: output})
         else:
             pending[output.stream] = output
 
-    def _tell(self, run_id: str, outputs: dict[str, LiveOutput]) -> None:
+    def _tell(self, run: tuple[int, str], outputs: dict[str, LiveOutput]) -> None:
         for output in outputs.values():
             self._publish(output)
-        self._resting[run_id] = {}
-        self._call_later(INTERVAL * len(outputs), partial(self._rested, run_id))
+        self._resting[run] = {}
+        self._call_later(INTERVAL * len(outputs), partial(self._rested, run))
 
-    def _rested(self, run_id: str) -> None:
-        pending = self._resting.pop(run_id)
+    def _rested(self, run: tuple[int, str]) -> None:
+        pending = self._resting.pop(run)
         if pending:
-            self._tell(run_id, pending)
+            self._tell(run, pending)

@@ -75,6 +75,28 @@ def read_lines(view: View, first: int, count: int, limit: int) -> Piece:
     return Piece(start, data, first)
 
 
+def line_at(view: View, offset: int) -> tuple[int, int]:
+    """Return the number of the line that a byte belongs to, and the offset at which its line begins.
+
+    A line that began in an earlier block than the byte's is said to begin where that block does: how far it
+    reaches back is not known without reading on.
+
+    Raises:
+        Damaged: what is stored is not what was written.
+    """
+    if offset >= view.last.stop:
+        raw, start, line = view.tail, view.last.stop, view.last.next_line
+    else:
+        with _settled(view) as blocks:
+            number = blocks.find(lambda block: block.stop > offset)
+            block = blocks.record(number)
+            raw = b"" if block.gap else blocks.raw(block)
+            start, line = block.start, block.line
+    before = raw[: offset - start]
+    newline = before.rfind(b"\n")
+    return line + before.count(b"\n"), start + newline + 1
+
+
 def _onward(view: View, start: int, stop: int) -> Iterator[bytes]:
     """Yield the bytes of a range without gap, a block at a time, so that no more is unpacked than is wanted."""
     with _settled(view) as blocks:

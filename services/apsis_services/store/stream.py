@@ -13,17 +13,15 @@ from apsis_services.store.blocks import (
     BLOCK,
     NOTHING,
     RECORD,
-    TAIL_HEADER,
     Block,
     Damaged,
     gap,
     gaps_in,
     joined,
     pack,
-    tail_from,
-    tail_header,
     unpack,
 )
+from apsis_services.store.tails import tail_from, tail_header, tail_piece
 
 #: a finished tail below this stays as it is: a block would save no disk block and cost two more files
 SMALL: Final = 4096
@@ -68,8 +66,12 @@ class Stream:
         self._last = NOTHING
         self._gaps: list[tuple[int, int]] = []
         self._tail = bytearray()
-        #: the offset that the header on disk names, while there is one
-        self._tail_start: int | None = None
+        #: bytes of the tail's file that count; 0: it has no header yet
+        self._tail_size = 0
+        #: of the last piece in the tail's file
+        self._tail_crc = 0
+        #: no power was lost since its bytes were written, or every block was looked at since
+        self.verified = False
         self._recover()
 
     @property
@@ -77,8 +79,8 @@ class Stream:
         """The contiguous length: what can be read back, whatever is killed now."""
         return self._last.stop + len(self._tail)
 
-    def append(self, offset: int, data: bytes) -> int:
-        """Keep what of `data` is new and return the contiguous length.
+    def append(self, offset: int, data: bytes, crc: int | None = None) -> int:
+        """Keep what of `data`, with its crc32 where that is known, is new and return the contiguous length.
 
         Bytes that are kept already are passed over; a length below `offset` says that bytes before are
         missing and nothing was taken.
@@ -96,7 +98,8 @@ class Stream:
         raw = bytes(self._tail) + fresh if self._tail else fresh
         full = len(raw) // BLOCK * BLOCK
         for start in range(0, full, BLOCK):
-            self._settle(*pack(self._last, raw[start : start + BLOCK]))
+            whole = raw if len(raw) == BLOCK else raw[start : start + BLOCK]
+            self._settle(*pack(self._last, whole, crc if whole is data else None))
         if full < len(raw):
             self._grow_tail(raw[full:])
         return self.length
@@ -117,6 +120,42 @@ class Stream:
         if not self._tail:
             self._tail_path.unlink(missing_ok=True)
         self.close()
+
+    def is_older_than(self, moment: float) -> bool:
+        """Say whether its last block was written before a moment (seconds since the epoch)."""
+        try:
+            return self._index_path.stat().st_mtime < moment
+        except FileNotFoundError:
+            return False
+
+    def verify(self) -> None:
+        """Look at every block, once after the machine has lost its power, and drop the first damaged one and all after.
+
+        The kernel writes in any order: a block may be on the disk whose predecessor is not. Nothing that was
+        called durable is dropped, and what was not is still with its sender.
+        """
+        if self.verified:
+            return
+        self.verified = True
+        if not self._count:
+            return
+        index = os.open(self._index_path, _FLAGS & ~os.O_CREAT)
+        try:
+            data = os.open(self._data_path, _FLAGS & ~os.O_CREAT)
+            try:
+                good = _whole_blocks(index, data, self._count)
+            finally:
+                os.close(data)
+            if good < self._count:
+                os.ftruncate(index, good * RECORD)
+        finally:
+            os.close(index)
+        if good < self._count:
+            self.close()
+            self._count, self._last, self._gaps = 0, NOTHING, []
+            self._tail.clear()
+            self._tail_size = self._tail_crc = 0
+            self._recover()
 
     def view(self) -> View:
         """Return the stream as it is now."""
@@ -145,19 +184,18 @@ class Stream:
         if block.gap:
             self._gaps = joined([*self._gaps, (block.start, block.stop)])
         self._tail.clear()
-        if self._tail_start is not None:
+        if self._tail_size:
             self._open_tail()
             os.ftruncate(self._tail_file, 0)
-            self._tail_start = None
+            self._tail_size = 0
 
     def _grow_tail(self, data: bytes) -> None:
         self._open_tail()
-        if self._tail_start is None:
-            start = self._last.stop
-            _write(self._tail_file, tail_header(start) + data, 0)
-            self._tail_start = start
-        else:
-            _write(self._tail_file, data, TAIL_HEADER + self.length - self._tail_start)
+        head = b"" if self._tail_size else tail_header(self._last.stop)
+        piece, crc = tail_piece(data, self._tail_crc if self._tail_size else 0)
+        _write(self._tail_file, head + piece, self._tail_size)
+        self._tail_size += len(head) + len(piece)
+        self._tail_crc = crc
         self._tail += data
 
     def _open_tail(self) -> None:
@@ -212,11 +250,28 @@ class Stream:
             return
         content = os.pread(self._tail_file, os.fstat(self._tail_file).st_size, 0)
         tail = tail_from(content, self._last.stop)
-        if tail is None:
-            os.ftruncate(self._tail_file, 0)
-            return
-        self._tail += tail
-        self._tail_start = self._last.stop + len(tail) - (len(content) - TAIL_HEADER)
+        kept = tail.size if tail else 0
+        if kept < len(content):
+            os.ftruncate(self._tail_file, kept)
+        if tail:
+            self._tail += tail.data
+            self._tail_size, self._tail_crc = tail.size, tail.crc
+
+
+def _whole_blocks(index: int, data: int, count: int) -> int:
+    """Return how many blocks are whole, counted from the first."""
+    before = NOTHING
+    for number in range(count):
+        block = Block.decode(os.pread(index, RECORD, number * RECORD))
+        if block is None or block.start != before.stop:
+            return number
+        if not block.gap:
+            try:
+                unpack(block, os.pread(data, block.packed, block.place))
+            except Damaged:
+                return number
+        before = block
+    return count
 
 
 def _open(path: Path) -> int:

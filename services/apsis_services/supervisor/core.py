@@ -5,7 +5,6 @@ a start goes to the zygote only if its number is above the floor, it is bound to
 neither a journal nor an archived journal of it exists; and the zygote's claim decides the rest.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,7 +14,6 @@ from apsis.messages.dispatch import (
     Commands,
     Forget,
     Inventory,
-    Known,
     Lost,
     Revoke,
     Signal,
@@ -24,7 +22,7 @@ from apsis.messages.dispatch import (
 )
 from apsis_services.supervisor import protocol as p
 from apsis_services.supervisor.deeds import TABLE, Do, RunCommand
-from apsis_services.supervisor.entries import Order, Run
+from apsis_services.supervisor.entries import Order, Run, known_of
 from apsis_services.supervisor.facts import ENDED, IN_FLIGHT, Facts, Key, Phase
 from apsis_services.supervisor.inventory import Teller
 from apsis_services.supervisor.outbox import BATCH, FIRST_DELAY, LAST_DELAY, Ledger, Outbox
@@ -38,8 +36,14 @@ START_ATTEMPTS: Final = 5
 class Core:
     """What a supervisor knows and decides. `step` takes one event; the end of each turn is a `p.Tick`."""
 
-    def __init__(self, epoch: str, boot: str, ledger: Ledger, orders: Mapping[int, tuple[int, ...]]) -> None:
-        """Begin with what the files say; `orders`: by database its term, its floor and the life of that term."""
+    def __init__(
+        self, epoch: str, boot: str, ledger: Ledger, orders: Mapping[int, tuple[int, ...]], nonce: int = 0
+    ) -> None:
+        """Begin with what the files say; `orders`: by database its term, its floor and the life of that term.
+
+        `nonce` is random, and tells this life of ours from those before it.
+        """
+        self._nonce = nonce
         self.epoch = epoch
         self.boot = boot
         self.outbox = Outbox(ledger)
@@ -97,6 +101,11 @@ class Core:
     def _acked(self, event: p.Acked, now: float) -> list[p.Effect]:
         ack = event.ack
         if ack.epoch != self.epoch or self._is_past(ack.journal, ack.term, ack.life):
+            return []
+        if ack.hello != self._nonce:
+            # it answers the HELLO of a life before this one, and its number may be an old one
+            if self._hello_at is None:
+                self._greet(now)
             return []
         self._hello_at = None
         if ack.seq < self.outbox.acked:
@@ -357,17 +366,8 @@ class Core:
     def _hello(self) -> p.SendHello:
         # of all databases: until one is heard, we do not know whose numbers are to go on above it
         floor = max((order.floor for order in self.orders.values()), default=0)
-        return p.SendHello(self.outbox.last, self.outbox.acked, floor, self._known())
-
-    def _known(self) -> tuple[Known, ...]:
-        """Return every database that we have heard of or hold runs of, the newest heard of first."""
-        claims = Counter(key.journal for key in self.runs)
-        numbers = sorted({*self.orders, *claims}, key=lambda journal: journal != self.journal)
-        found = []
-        for journal in numbers:
-            order = self.orders.get(journal, Order())
-            found.append(Known(journal=journal, term=order.term, life=order.life, claims=claims[journal]))
-        return tuple(found)
+        known = known_of(self.orders, self.runs, self.journal)
+        return p.SendHello(self.outbox.last, self.outbox.acked, floor, known, self._nonce)
 
 
 _DEEDS: Final[Mapping[Do, Callable[[Core, Key, RunCommand, float], list[p.Effect]]]] = MappingProxyType(

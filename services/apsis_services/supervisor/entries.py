@@ -1,8 +1,10 @@
 """What the core holds in memory of each database, of each run, and of an inventory."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from apsis.messages.dispatch import Lost, Start
+from apsis.messages.dispatch import Known, Lost, Start
 from apsis_services.supervisor.deeds import RunCommand
 from apsis_services.supervisor.facts import Facts, Key, Phase
 
@@ -53,3 +55,13 @@ class Run:
     acted: tuple[int, int] = (0, 0)
     #: told when nothing could be found of it; a true end may still come
     lost: Lost | None = None
+
+
+def known_of(orders: Mapping[int, Order], runs: Iterable[Key], newest: int | None) -> tuple[Known, ...]:
+    """Return every database that we have heard of or hold runs of; the newest heard of comes first."""
+    claims = Counter(key.journal for key in runs)
+    found = []
+    for journal in sorted({*orders, *claims}, key=lambda journal: journal != newest):
+        order = orders.get(journal, Order())
+        found.append(Known(journal=journal, term=order.term, life=order.life, claims=claims[journal]))
+    return tuple(found)

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from apsis.failpoints import reach
 from apsis.messages.outputs import Chunk, Kept, OutputEnd, ToStore
+from apsis_services.supervisor.carried import FIRST_DELAY, PLAIN, Output, Terms
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.spoolfile import SpoolFolder
+from apsis_services.supervisor.spoolfile import Marks, SpoolFolder
 from apsis_services.supervisor.tail import PIECE, Piece, Tail
 
 #: bytes sent and not yet acked, over all runs
@@ -20,8 +22,7 @@ CREDIT: Final = 8 * PIECE
 MESSAGES: Final = 24
 #: acked bytes that are given back to the file system at once
 PUNCH: Final = 1 << 20
-#: seconds without an ack until a stream is sent again, doubling to the last
-FIRST_DELAY: Final = 0.5
+#: seconds between two resends, at most
 LAST_DELAY: Final = 5.0
 #: seconds in which the small pieces of one stream are gathered, after the first was sent at once
 GATHER: Final = 0.005
@@ -29,52 +30,6 @@ GATHER: Final = 0.005
 log = logging.getLogger("supervisor")
 
 Sends = Callable[[ToStore, bytes | None], None]
-
-
-@dataclass(slots=True)
-class Output:
-    """The streams of one run."""
-
-    key: Key
-    folder: SpoolFolder
-    streams: dict[str, Tail]
-    cap: int | None
-    #: the journal is archived: the folder may go when all is kept
-    forgotten: bool = False
-    end_sent: bool = False
-    #: found after a restart: ask first how much of it the store has
-    probing: bool = False
-    #: monotonic seconds; when to send again what was not acked, and how long to wait then
-    resend_at: float | None = None
-    delay: float = FIRST_DELAY
-    #: not before then, unless a whole piece is there
-    ready_at: float = 0.0
-
-    @property
-    def flying(self) -> tuple[int, int]:
-        """Messages and bytes that were sent and not yet acked."""
-        tails = self.streams.values()
-        return self.end_sent + sum(len(tail.flights) for tail in tails), sum(tail.flying for tail in tails)
-
-    @property
-    def lengths(self) -> dict[str, int]:
-        """The final lengths; asked for when they are known."""
-        return {name: tail.final or 0 for name, tail in self.streams.items()}
-
-    @property
-    def punched(self) -> dict[str, int]:
-        """Up to where each stream is kept elsewhere and emptied here."""
-        return {name: tail.punched for name, tail in self.streams.items()}
-
-    @property
-    def ended(self) -> bool:
-        """Whether all lengths are final."""
-        return all(tail.final is not None for tail in self.streams.values())
-
-    @property
-    def settled(self) -> bool:
-        """Whether the store has all of it, or there is nothing."""
-        return all(tail.settled for tail in self.streams.values())
 
 
 @dataclass(slots=True)
@@ -96,25 +51,26 @@ class Pump:
     try_at: float = 0.0
     absence: float = FIRST_DELAY
     punching: bool = True
-    _ids: dict[str, Key] = field(default_factory=dict)
     _waiting: set[Key] = field(default_factory=set)
     #: runs whose small pieces are gathered
     _gathering: set[Key] = field(default_factory=set)
     #: no run is to be sent again before then
     _check_at: float = math.inf
 
-    def open(self, key: Key, streams: Iterable[str], cap: int | None = None, *, found: bool = False) -> Output:
+    def open(self, key: Key, streams: Iterable[str], terms: Terms = PLAIN, *, found: bool = False) -> Output:
         """Begin with a run, or go on with one that was found after a restart, from where its file was emptied to."""
         if key in self.outputs:
             return self.outputs[key]
         folder = SpoolFolder(self.runs / str(key))
-        kept_cap, punched = folder.marks()
-        output = Output(key, folder, {}, cap if cap is not None else kept_cap, probing=found)
+        marks = folder.marks()
+        cap = terms.cap if terms.cap is not None else marks.cap
+        output = Output(key, folder, {}, cap, terms.job_id, terms.keep, probing=found)
         for name in streams:
-            start = punched.get(name, 0)
-            output.streams[name] = Tail(output.cap, size=start, sent=start, acked=start, punched=start)
+            start = marks.punched.get(name, 0)
+            tail = Tail(cap, size=start, sent=start, acked=start, durable=start, punched=start)
+            tail.lost += marks.lost.get(name, [])
+            output.streams[name] = tail
         self.outputs[key] = output
-        self._ids[key.run_id] = key
         return output
 
     def grew(self, key: Key) -> None:
@@ -155,8 +111,7 @@ class Pump:
         """The store has said how far it is."""
         self.back()
         for kept in items:
-            key = self._ids.get(kept.run_id)
-            output = self.outputs[key] if key is not None else None
+            output = self.outputs.get(Key(kept.journal, kept.run_id))
             tail = output.streams.get(kept.stream) if output is not None else None
             if output is None or tail is None:
                 continue
@@ -174,7 +129,7 @@ class Pump:
 
     def _acked_one(self, output: Output, tail: Tail, kept: Kept) -> bool:
         messages, size = output.flying
-        news = tail.ack(kept.length, complete=kept.complete, again=kept.again)
+        news = tail.ack(kept.length, complete=kept.complete, again=kept.again, durable=kept.durable)
         if output.probing or kept.again:
             # The end was said too early: it is said again when all is sent.
             output.probing = output.end_sent = False
@@ -196,6 +151,19 @@ class Pump:
             self.away = True
             self.try_at = now + self.absence
             self.absence = min(self.absence * 2, LAST_DELAY)
+
+    def give_up(self, key: Key, name: str, start: int, stop: int) -> None:
+        """The disk is full: let go of a range that was not sent; the store is told of the gap in its place."""
+        output = self.outputs[key]
+        tail = output.streams[name]
+        if tail.unsent() is None:
+            return
+        tail.lose(start, stop)
+        log.error(
+            "run %s: bytes %d to %d of %s are given up, for the disk is full", key.run_id, start, stop - 1, name,
+            extra={"event": "output_given_up", "run": key.run_id},
+        )  # fmt: skip
+        self._empty(output, name, start, stop)
 
     def back(self) -> None:
         """The store is there."""
@@ -253,14 +221,21 @@ class Pump:
         return False
 
     def _send_end(self, output: Output, now: float) -> None:
-        self.send(OutputEnd(host=self.host, run_id=output.key.run_id, lengths=output.lengths), None)
+        journal, run_id = output.key
+        self.send(
+            OutputEnd(
+                host=self.host, run_id=run_id, lengths=output.lengths, journal=journal, job_id=output.job_id,
+                keep=output.keep,
+            ),
+            None,
+        )  # fmt: skip
         before = output.flying
         output.end_sent = True
         self._count(output, *before)
         self._expect_ack(output, now)
 
     def _send_piece(self, output: Output, name: str, tail: Tail, piece: Piece) -> bool:
-        run_id = output.key.run_id
+        journal, run_id = output.key
         data = b"" if piece.gap else output.folder.read(name, piece.offset, piece.length)
         if not piece.gap and len(data) < piece.length:
             if tail.final is None:
@@ -280,9 +255,11 @@ class Pump:
                 length=piece.length,
                 crc32=zlib.crc32(data),
                 gap=piece.gap,
+                journal=journal,
             ),
             data,
         )
+        reach("supervisor.chunk-sent")
         before = output.flying
         tail.send(piece)
         self._count(output, *before)
@@ -316,18 +293,21 @@ class Pump:
     def _punch(self, output: Output, name: str, tail: Tail) -> None:
         if not self.punching:
             return
-        stop = tail.acked - tail.acked % PIECE
+        stop = min(tail.durable, tail.acked)
+        stop -= stop % PIECE
         if stop - tail.punched >= PUNCH:
             start, tail.punched = tail.punched, stop
             self._empty(output, name, start, stop)
 
     def _empty(self, output: Output, name: str, start: int, stop: int) -> None:
         try:
-            output.folder.mark(output.cap, output.punched)
+            output.folder.mark(Marks(output.cap, output.punched, output.lost))
         except OSError as error:
-            # Without the mark all is sent again after a restart, and the store knows it already.
+            # What is emptied without the mark would be sent as zeros after a restart: rather a full disk.
             log.warning("%s: %s", output.folder.path, error.strerror, extra={"event": "not_marked"})
+            return
         self.punching = output.folder.punch(name, start, stop)
+        reach("supervisor.punched")
         if not self.punching:
             log.warning("the file system of %s cannot give back parts of files", self.runs, extra={"event": "no_holes"})
 
@@ -346,8 +326,6 @@ class Pump:
     def _remove(self, output: Output) -> None:
         self.remove(output.folder.path)
         del self.outputs[output.key]
-        if self._ids.get(output.key.run_id) == output.key:
-            del self._ids[output.key.run_id]
 
 
 def _gathers(output: Output, now: float) -> bool:

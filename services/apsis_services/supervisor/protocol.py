@@ -98,6 +98,7 @@ class SendHello:
     acked: int
     floor: int
     known: tuple[Known, ...] = ()
+    nonce: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ journals, so that it may be killed at any moment. It needs neither the database 
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from typing import Final
@@ -63,7 +64,7 @@ class Supervisor(Service):
         self._timer: asyncio.TimerHandle | None = None
         open_many_files()
         self._remember()
-        self.core = Core(self.epoch, self.boot, self.log_of_reports.ledger, self.floors.orders)
+        self.core = Core(self.epoch, self.boot, self.log_of_reports.ledger, self.floors.orders, secrets.randbits(63))
         self.remover = Remover()
         self.archive = ArchiveReader(self.spool, self._feed)
         self.pump = Pump(self.host, self.spool.runs, self._send_output, self.remover.remove)

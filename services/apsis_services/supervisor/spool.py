@@ -51,9 +51,19 @@ class Spool:
         """Return where a run's journal lies once its end is committed."""
         return self._archive / f"{key}.j"
 
-    def archived_among(self, journal: int, run_ids: Iterable[str]) -> frozenset[str]:
+    def archived_among(self, keys: Iterable[Key]) -> frozenset[Key]:
         """Return which of these runs have an archived journal."""
-        return frozenset(run_id for run_id in run_ids if self._is_archived(Key(journal, run_id)))
+        return frozenset(key for key in keys if self._is_archived(key))
+
+    def archived_since(self, since: float) -> list[Key]:
+        """Return the runs whose journals were archived (moved, at the latest) from a time on, in seconds."""
+        found = []
+        with os.scandir(self._archive) as entries:
+            for entry in entries:
+                parsed = parse_key(entry.name)
+                if parsed is not None and entry.stat().st_ctime >= since:
+                    found.append(Key(*parsed))
+        return found
 
     def _is_archived(self, key: Key) -> bool:
         name = f"{key}.j"
@@ -62,7 +72,7 @@ class Spool:
     def archive(self, key: Key) -> None:
         """Move a run's journal to the archive; that it is gone is for the log alone."""
         try:
-            (self.journals / f"{key}.j").rename(self.archived(key))
+            os.rename(f"{self.journals}/{key}.j", f"{self._archive}/{key}.j")  # noqa: PTH104 - for each run
         except FileNotFoundError:
             log.warning("the journal of %s was taken away by somebody", key, extra={"event": "journal_gone"})
 

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from apsis_services.supervisor.guarded import seal, unseal
 
 _PUNCH: Final = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
@@ -14,6 +16,17 @@ _MARKS: Final = "marks"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+
+class Marks(msgspec.Struct, frozen=True, array_like=True):
+    """What of a run's files is not what its program wrote any more, by stream."""
+
+    #: the run's cap, bytes; None: all is kept
+    cap: int | None = None
+    #: up to where a stream is kept elsewhere and emptied here
+    punched: dict[str, int] = {}
+    #: [start, stop) ranges that were given up unsent
+    lost: dict[str, list[tuple[int, int]]] = {}
 
 
 class SpoolFolder:
@@ -59,19 +72,23 @@ class SpoolFolder:
         finally:
             os.close(fd)
 
-    def marks(self) -> tuple[int | None, dict[str, int]]:
-        """Return the run's cap and, for each stream, up to where it is kept and emptied here."""
+    def marks(self) -> Marks:
+        """Return what was marked."""
         try:
             data = (self.path / _MARKS).read_bytes()
         except FileNotFoundError:
-            return None, {}
-        return next(unseal(data, tuple[int | None, dict[str, int]]), (None, {}))
+            return Marks()
+        return next(unseal(data, Marks), Marks())
 
-    def mark(self, cap: int | None, punched: dict[str, int]) -> None:
-        """Write what `marks` returns, before anything is emptied; in place, since the disk may be full."""
-        fd = os.open(self.path / _MARKS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def mark(self, marks: Marks) -> None:
+        """Write what `marks` returns, before anything is emptied; in place, since the disk may be full.
+
+        Raises:
+            OSError: it could not be written: then nothing may be emptied.
+        """
+        fd = os.open(self.path / _MARKS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.pwrite(fd, seal((cap, punched)), 0)
+            os.pwrite(fd, seal(marks), 0)
         finally:
             os.close(fd)
 

@@ -103,7 +103,7 @@ def facts_of(state: JournalState) -> Facts:
     claim, revoked = state.claim, state.revoked
     if claim is None:
         at, dispatch = (revoked["at"], revoked["dispatch"]) if revoked else ("", 0)
-        return Facts(phase=phase, dispatch=dispatch, at=at)
+        return Facts(phase=phase, dispatch=dispatch, at=at, claimed=at)
     return Facts(
         phase=phase,
         dispatch=claim["dispatch"],
@@ -114,6 +114,10 @@ def facts_of(state: JournalState) -> Facts:
         at=_moment(state),
         pid=state.pid or 0,
         ending=_ending(state),
+        stuck_at=state.stuck["at"] if state.stuck else "",
+        stuck=state.stuck["state"] if state.stuck else "",
+        claimed=claim["at"],
+        memo=claim.get("memo") or {},
     )
 
 

@@ -48,6 +48,7 @@ class Voice:
             cores=os.cpu_count() or 1,
             capabilities=capabilities,
             known=list(effect.known),
+            nonce=effect.nonce,
         )
         self._peer.send(SCHEDULER, hello)
 

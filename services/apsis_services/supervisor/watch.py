@@ -23,16 +23,28 @@ from apsis_services.supervisor.inotify import (
     Change,
     Inotify,
 )
+from apsis_services.supervisor.orphan_results import write_result
 from apsis_services.supervisor.orphans import find_tagged
+from apsis_services.supervisor.pidfd_info import Ended, how_it_ended, how_it_ended_unreaped
 from apsis_services.supervisor.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS, Situation, Verdict
-from apsis_services.supervisor.zygote.identity import Identity, open_verified
-from apsis_services.supervisor.zygote.journal import JournalState, parse_key, read_journal, read_whole, state_of
+from apsis_services.supervisor.zygote.identity import Identity, open_verified, read_stat
+from apsis_services.supervisor.zygote.journal import (
+    JOURNAL_BYTES,
+    JournalState,
+    parse_key,
+    read_journal,
+    read_whole,
+    state_of,
+)
 from apsis_services.supervisor.zygote.records import parse_records
 
 #: seconds between two looks at every run that has not settled
 SWEEP: Final = 10.0
 #: seconds in which changes are gathered when they come without a pause
 GATHER: Final = 0.002
+#: how often, and after how many seconds each, the kernel is asked how an orphan ended: whoever inherits it waits for it
+ASKS: Final = 20
+ASK_PAUSE: Final = 0.05
 #: seconds between two looks at output that the kernel cannot tell of
 POLL: Final = 0.5
 #: seconds after which a claim that never came into place is taken away
@@ -65,6 +77,8 @@ class Watched:
     free_since: float | None = None
     #: pidfd of what is left of it, while that lives without a holder
     pidfd: int | None = None
+    #: that is the program itself, and not only something that it left
+    is_program: bool = False
     over: bool = False
 
 
@@ -74,6 +88,7 @@ class Watch:
     def __init__(self, spool: Path, boot: str, epoch: str, hears: Hears) -> None:
         self.runs: dict[Key, Watched] = {}
         self.live = 0
+        self._spool = spool
         self._folder = spool / "journals"
         self._boot = boot
         self._epoch = epoch
@@ -124,7 +139,7 @@ class Watch:
         watched = self.runs.get(key)
         if watched is not None and watched.state.settled:
             return watched.state
-        path = self._folder / f"{key}.j"
+        path = f"{self._folder}/{key}.j"
         state = read_journal(path) if probe else _read_held(path)
         if state.phase == "none":
             return state
@@ -136,14 +151,14 @@ class Watch:
         return state
 
     def _take(self, key: Key, watched: Watched, state: JournalState) -> None:
-        old = watched.state.phase
+        old, was_stuck = watched.state.phase, watched.state.stuck is not None
         watched.state = state
         watched.free_since = None if state.locked else (watched.free_since or self._loop.time())
         if state.settled:
             self.live -= 1
             self._let_go(watched)
             self._searching.discard(key)
-        if state.phase != old:
+        if state.phase != old or was_stuck != (state.stuck is not None):
             self._hears.journal_seen(key, state)
         if not state.locked and not state.settled:
             self._judge(key, watched)
@@ -261,10 +276,16 @@ class Watch:
         found = find_tagged(self._epoch, {key.run_id for key in keys})
         for key in keys:
             watched = self.runs.get(key)
-            if watched is None or self.look(key, probe=True).locked or watched.state.settled:
+            if watched is None or self.look(key, probe=True).locked or watched.over:
                 continue
-            living = [*self._program(watched.state), *found[key.run_id]]
-            pidfd = next((fd for who in living if (fd := open_verified(*who)) is not None), None)
+            if watched.state.phase not in REASONS:  # its end is written
+                continue
+            pidfd, dead = self._open_program(watched.state)
+            if dead is not None and self._conclude(key, watched, dead):
+                continue
+            watched.is_program = pidfd is not None
+            if pidfd is None:
+                pidfd = next((fd for who in found[key.run_id] if (fd := open_verified(*who)) is not None), None)
             if pidfd is None:
                 self._lose(key, watched, REASONS[watched.state.phase])
             elif watched.pidfd is None:
@@ -278,11 +299,60 @@ class Watch:
                 os.close(pidfd)
 
     @staticmethod
-    def _program(state: JournalState) -> list[Identity]:
-        return [Identity(state.pid, state.ticks)] if state.pid and state.ticks else []
+    def _open_program(state: JournalState) -> tuple[int | None, Ended | None]:
+        """Return a pidfd of the main program while it lives, or how it ended if it waits to be waited for."""
+        if not state.pid or not state.ticks:
+            return None, None
+        who = Identity(state.pid, state.ticks)
+        pidfd = open_verified(*who)
+        stat = None if pidfd is None else read_stat(who.pid)
+        if pidfd is not None and (stat is None or not stat.living):
+            os.close(pidfd)
+            return None, how_it_ended_unreaped(who)
+        return pidfd, None
 
     def _orphan_ended(self, key: Key) -> None:
         watched = self.runs[key]
+        assert watched.pidfd is not None
+        if watched.is_program:
+            self._loop.remove_reader(watched.pidfd)
+            self._ask_how(key, ASKS)
+        else:
+            self._search_again(key, watched)
+
+    def _ask_how(self, key: Key, times: int) -> None:
+        """Ask the kernel how a program ended that was nobody's child here; what it does not tell is not known."""
+        watched = self.runs.get(key)
+        if watched is None or watched.pidfd is None or watched.state.settled:
+            return
+        assert watched.state.pid is not None
+        assert watched.state.ticks is not None
+        who = Identity(watched.state.pid, watched.state.ticks)
+        ended = how_it_ended(watched.pidfd) or how_it_ended_unreaped(who)
+        if ended is None and times:
+            self._loop.call_later(ASK_PAUSE, self._ask_how, key, times - 1)
+            return
+        if ended is not None:
+            self._conclude(key, watched, ended)
+        self._search_again(key, watched)
+
+    def _conclude(self, key: Key, watched: Watched, ended: Ended) -> bool:
+        """Write how an orphan ended; False: it could not be written, and is as good as not known."""
+        try:
+            written = write_result(self._spool, str(key), watched.state, ended)
+        except OSError as error:
+            log.warning(
+                "run %s: its end cannot be written: %s", key.run_id, error.strerror,
+                extra={"event": "orphan_unwritten", "run": key.run_id},
+            )  # fmt: skip
+            return False
+        if written:
+            log.info(
+                "run %s: the kernel told how it ended", key.run_id, extra={"event": "orphan_told", "run": key.run_id}
+            )
+        return written
+
+    def _search_again(self, key: Key, watched: Watched) -> None:
         self._let_go(watched)
         self._searching.add(key)
         self._wake("search", 0.0, self._search)
@@ -316,14 +386,14 @@ class Watch:
             self._wake("sweep", SWEEP, self._sweep)
 
 
-def _read_held(path: Path) -> JournalState:
+def _read_held(path: str) -> JournalState:
     """Return what a journal says without asking for its lock: its holder has just written it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return state_of([], locked=True)
     try:
-        records, _ = parse_records(read_whole(fd))
+        records, _ = parse_records(read_whole(fd, JOURNAL_BYTES))
     finally:
         os.close(fd)
     return state_of(records, locked=True)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,6 +59,26 @@ def test_what_forks_faster_than_it_can_be_listed_is_killed_as_a_whole(host):
     assert host.done("r1").done["leftovers"] == 0
     assert host.tagged() == []
     host.wait(lambda: not group_of(host, "r1").exists(), "its group is removed")
+
+
+@GROUPS
+def test_who_lives_in_the_group_and_descends_from_nobody_of_the_run_is_killed_too(host):
+    host.start("r1", "sh", "-c", "echo up; exec sleep 60", cgroup=WITHOUT)
+    host.printed("r1")
+    stranger = subprocess.Popen(
+        ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"], stdout=subprocess.PIPE
+    )
+    assert stranger.stdout is not None
+    try:
+        stranger.stdout.readline()
+        (group_of(host, "r1") / "cgroup.procs").write_text(str(stranger.pid))
+        host.stop("r1", number=signal.SIGKILL, grace=0)
+        assert host.done("r1", 15).done["leftovers"] == 0
+        assert stranger.wait(5) == -signal.SIGKILL
+    finally:
+        stranger.kill()
+        stranger.wait()
+        stranger.stdout.close()
 
 
 @GROUPS

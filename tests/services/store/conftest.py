@@ -2,6 +2,7 @@
 
 home     a home of its own, with an empty configuration
 stage    starts, kills and restarts the processes of that home; all are ended afterwards
+stage_of the same, made when the test calls it
 """
 
 import asyncio
@@ -47,6 +48,16 @@ class Stage:
         process = self._processes.pop(name)
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def ended(self, name):
+        """Say whether a process that was started has ended by a signal; it may be started again then."""
+        try:
+            code = self._processes[name].wait(2)
+        except subprocess.TimeoutExpired:
+            return False
+        assert code == -signal.SIGKILL, self.log(name)
+        del self._processes[name]
+        return True
 
     def log(self, name):
         return (self.home.log / f"{name}.log").read_text()
@@ -101,7 +112,8 @@ class Sender:
                 self.peer.send("store", OutputEnd(host="local", run_id=run, lengths={stream: len(data)}), bulk=True)
             self.heard.clear()
             try:
-                await asyncio.wait_for(self.heard.wait(), 0.3)
+                async with asyncio.timeout(0.3):
+                    await self.heard.wait()
             except TimeoutError:
                 self.sent[key] = self.kept[key]
 
@@ -111,7 +123,8 @@ class Sender:
             assert time.monotonic() < until
             self.heard.clear()
             try:
-                await asyncio.wait_for(self.heard.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await self.heard.wait()
             except TimeoutError:
                 continue
 
@@ -126,13 +139,26 @@ def home(tmp_path):
 
 
 @pytest.fixture
-def stage(home):
-    stage = Stage(home)
-    stage.start("hub", "apsis_bus.hub")
-    stage.start("store", "apsis_services.store")
+def stage_of(home):
+    """Make the processes when the test wants them, e.g. with another environment."""
+    stages = []
+
+    def make():
+        stage = Stage(home)
+        stages.append(stage)
+        stage.start("hub", "apsis_bus.hub")
+        stage.start("store", "apsis_services.store")
+        return stage
+
+    yield make
+    for stage in stages:
+        stage.end()
+
+
+@pytest.fixture
+def stage(stage_of):
     before = len(os.listdir("/proc/self/fd"))
-    yield stage
-    stage.end()
+    yield stage_of()
     assert len(os.listdir("/proc/self/fd")) <= before
 
 

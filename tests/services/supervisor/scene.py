@@ -86,7 +86,9 @@ class TestScheduler:
                 self._ack(message.epoch)
 
     def _ack(self, epoch: str) -> None:
-        self.peer.send("supervisor/local", Ack(journal=JOURNAL, term=self.term, epoch=epoch, seq=self.last))
+        nonce = self.hellos[-1].nonce if self.hellos else 0
+        ack = Ack(journal=JOURNAL, term=self.term, epoch=epoch, seq=self.last, hello=nonce)
+        self.peer.send("supervisor/local", ack)
 
     def commands(self, items: list[Command]) -> Commands:
         epoch, boot = self.binding or ("", "")

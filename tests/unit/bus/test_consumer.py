@@ -89,6 +89,16 @@ def test_another_journal_is_a_reset(hear) -> None:
     assert hear(consumer) == [Reset("journal")]
 
 
+def test_a_page_with_a_hole_in_it_is_a_reset_and_nothing_is_passed_over() -> None:
+    consumer = Consumer(5, J)
+    consumer.ask()
+    holed = Page(journal=J, last=9, head=9, events=[event(6), event(8), event(9)])
+    assert consumer.on_page(holed) == [Take([event(6)]), Reset("floor")]
+    consumer = Consumer(5, J)
+    consumer.ask()
+    assert consumer.on_page(Page(journal=J, last=7, head=7, events=[event(6)])) == [Take([event(6)]), Reset("floor")]
+
+
 def test_below_the_floor_is_a_reset() -> None:
     assert Consumer(5, J).on_floor() == [Reset("floor")]
 

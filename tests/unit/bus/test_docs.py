@@ -68,6 +68,13 @@ def test_the_page_has_the_limits_as_they_are() -> None:
     assert rows["a frame"] == f"{limits.MAX_FRAME // limits.MIB} MiB"
     assert rows["a published body"] == f"{limits.MAX_PUBLISHED // 1024} KiB"
     assert rows["a subscription"] == f"{limits.MAX_SUBSCRIPTION // 1024} KiB"
+    assert rows["a topic, a name in `to`"] == f"{limits.MAX_TO // 1024} KiB"
+    assert rows["what a client sends in one message"] == f"{limits.MAX_ASKED // 1024} KiB"
+    assert rows["bytes that one peer has not read, control"] == f"{limits.UNREAD // limits.MIB} MiB"
+    assert rows["clients at a time"] == f"{limits.CLIENTS:,}"
+    ahead = f"{limits.AHEAD}, bulk {limits.BULK_QUEUE}"
+    assert rows["messages of one sender that the hub has not looked at"] == ahead
+    assert f"after each {limits.CONFIRM_EACH // limits.MIB} MiB" in PAGE
     assert rows["messages waiting for one peer, control"] == f"{limits.QUEUE:,}"
     assert rows["messages waiting for one peer, bulk"] == str(limits.BULK_QUEUE)
     assert rows["silence of a peer"] == f"{limits.FORGET:g} s"

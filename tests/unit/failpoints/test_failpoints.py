@@ -38,3 +38,15 @@ def test_a_word_that_is_none_of_ours_is_named(tmp_path: Path) -> None:
     (tmp_path / "here.now").write_text("explode")
 
     assert "'explode' is none of kill, stop, sleep SECONDS" in reach(tmp_path).stderr
+
+
+def test_who_reached_a_point_is_left_where_a_test_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "here.now").write_text("kill\n")
+    (tmp_path / "reached").mkdir()
+
+    assert reach(tmp_path).returncode == -signal.SIGKILL
+    assert reach(tmp_path).stdout == "passed\n"
+    (left,) = (tmp_path / "reached").iterdir()
+    assert left.name.rpartition(".")[0] == "here.now"
+    assert left.name.rpartition(".")[2].isdigit()
+    assert not (tmp_path / "here.now").exists()

@@ -183,12 +183,9 @@ priority: high
     ]
 
 
-def test_keys_that_do_not_take_effect_yet_are_warnings(jobs_dir):
-    loaded = jobs_dir({"a.yaml": "program:\n  type: shell\n  command: x\n  nice: 5\n  limits: {cpu: 10}\n"})
-    assert [(each.severity, each.line, each.code) for each in loaded.errors] == [
-        ("warning", 4, "not_applied"),
-        ("warning", 5, "not_applied"),
-    ]
+def test_what_is_probably_a_slip_is_a_warning_and_the_job_is_loaded(jobs_dir):
+    loaded = jobs_dir({"a.yaml": "program:\n  type: shell\n  command: x\n  nice: 5\n  stdin: /data/in.csv\n"})
+    assert [(each.severity, each.line, each.code) for each in loaded.errors] == [("warning", 5, "stdin")]
     assert list(loaded.jobs) == ["a"]
 
 

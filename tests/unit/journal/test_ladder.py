@@ -3,6 +3,7 @@
 import pytest
 
 from apsis_services.supervisor.zygote.ladder import (
+    KILL_PAUSE_STUCK,
     KILL_SECONDS,
     LEFTOVER_GRACE,
     Course,
@@ -16,6 +17,7 @@ from apsis_services.supervisor.zygote.ladder import (
     advance,
     blame,
     decide,
+    is_stuck,
 )
 from apsis_services.supervisor.zygote.orders import SignalOrder, StopOrder
 
@@ -152,3 +154,12 @@ def test_a_program_that_cannot_be_killed_is_waited_for_without_end():
 )
 def test_what_ended_it_is_told(course, signal, ordered, words):
     assert blame(Policy(grace=10, timeout=20), course, signal, ordered) == words
+
+
+def test_one_that_does_not_end_is_killed_more_and_more_rarely():
+    course = Course(0, kill_at=10, killing_since=10, killed_at=100)
+    assert decide(POLICY, course, 104, kin=True) == Wait(100 + KILL_PAUSE_STUCK)
+    assert decide(POLICY, course, 105, kin=True) == KillAll()
+    assert is_stuck(course, 15)
+    assert not is_stuck(course, 14.9)
+    assert not is_stuck(course._replace(ended=11), 100), "leftovers are another matter"

@@ -5,15 +5,12 @@ import pytest
 from apsis_services.store.blocks import (
     NOTHING,
     RECORD,
-    TAIL_HEADER,
     Block,
     Damaged,
     gap,
     gaps_in,
     joined,
     pack,
-    tail_from,
-    tail_header,
     unpack,
 )
 
@@ -55,15 +52,3 @@ def test_a_gap_ends_the_line_that_it_cuts_and_has_no_lines_of_its_own():
     assert (again.line, again.next_line) == (2, 2)
     records = half.encode() + lost.encode() + again.encode()
     assert joined(gaps_in(records)) == [(9, 1014)]
-
-
-def test_a_tail_adds_only_what_no_block_holds():
-    content = tail_header(100) + b"0123456789"
-    assert tail_from(content, 100) == b"0123456789"
-    assert tail_from(content, 104) == b"456789"
-    assert tail_from(content, 110) is None
-    assert tail_from(content, 200) is None
-    assert tail_from(content, 99) is None, "blocks before it are lost: it hangs in the air"
-    for length in range(TAIL_HEADER):
-        assert tail_from(content[:length], 100) is None
-    assert tail_from(b"X" + content[1:], 100) is None

@@ -1,5 +1,6 @@
 """What the core promises of one command, one journal, one ack."""
 
+import msgspec
 import pytest
 
 from apsis.messages.dispatch import (
@@ -14,6 +15,7 @@ from apsis.messages.dispatch import (
     Signal,
     Started,
     Stop,
+    Stuck,
 )
 from apsis.runs.run import Exit
 from apsis_services.supervisor import protocol as p
@@ -322,3 +324,11 @@ def test_hello_is_said_again_until_it_is_answered(core):
 @pytest.mark.parametrize("kind", RunCommand.__args__)
 def test_the_table_knows_every_command_in_every_phase(kind):
     assert {phase for command, phase in TABLE if command is kind} == set(Phase)
+
+
+def test_a_program_that_cannot_be_killed_is_reported_once_and_its_end_afterwards(core):
+    core.step(p.Seen(KEY, STARTED), 0.0)
+    stuck = msgspec.structs.replace(STARTED, stuck="D", stuck_at="v")
+    told = [report for _ in range(3) for report in reports(core.step(p.Seen(KEY, stuck), 0.0))]
+    assert [(type(report), report.pid, report.state, report.at) for report in told] == [(Stuck, 5, "D", "v")]
+    assert [type(report) for report in reports(core.step(p.Seen(KEY, DONE), 0.0))] == [Finished]

@@ -180,3 +180,17 @@ def test_output_is_polled_where_the_kernel_has_no_watch_left(spool, monkeypatch)
         await until(lambda: ear.seen.count(("r1", "output")) == 2)
 
     follow(spool, play)
+
+
+def test_a_program_that_does_not_end_though_it_is_killed_is_told(spool):
+    async def play(watch: Watch, ear: Ear) -> None:
+        journal = claim(spool, "r1", started=True)
+        await until(lambda: ("r1", "started") in ear.seen)
+        journal.append({"e": "stuck", "pid": 2**22 - 1, "state": "D", "at": "t"})
+        await until(lambda: ear.seen.count(("r1", "started")) == 2)
+        stuck = watch.runs[Key(7, "r1")].state.stuck
+        assert stuck is not None
+        assert stuck["state"] == "D"
+        journal.close()
+
+    follow(spool, play)

@@ -13,7 +13,9 @@ from apsis.runs.states import FINISHED
 from apsis_web.errors import error_body
 from apsis_web.handlers.resource import Resource
 
-ACTIONS: Final = ("start", "skip", "stop", "kill", "signal", "mark", "rerun")
+ACTIONS: Final = ("start", "skip", "stop", "kill", "signal", "mark", "rerun", "abandon")
+#: giving up a run is decided for each one alone
+_MANY: Final = tuple(action for action in ACTIONS if action != "abandon")
 #: runs that one request may act upon
 _BULK_MAX: Final = 1_000
 
@@ -54,8 +56,10 @@ class ActOnMany(Resource):
     async def post(self) -> None:
         """Do it to each, and say of each what came of it."""
         bulk = self.body(Bulk)
-        if bulk.action not in ACTIONS:
-            raise BadRequest(f"unknown action {bulk.action!r}", hint=did_you_mean(bulk.action, ACTIONS), loc="action")
+        if bulk.action == "abandon":
+            raise BadRequest("runs are abandoned one at a time", hint="POST /runs/{id}/abandon", loc="action")
+        if bulk.action not in _MANY:
+            raise BadRequest(f"unknown action {bulk.action!r}", hint=did_you_mean(bulk.action, _MANY), loc="action")
         ids = self._chosen(bulk)
         order = Order(signal=bulk.signal, state=bulk.state, as_=bulk.as_)
         # One key for all, so that each request of a repeated call is known again.

@@ -11,7 +11,9 @@ from apsis.filters import parse_jobs
 from apsis.messages.outputs import LiveOutput
 from apsis.runs.run import LogEntry
 from apsis.runs.states import FINISHED
+from apsis_web.asking import Gone, Place
 from apsis_web.handlers.runs import read_log
+from apsis_web.places import place_of
 from apsis_web.rows import number_of
 from apsis_web.site import Site
 from apsis_web.websocket.subscription import Past, Subscription
@@ -112,13 +114,14 @@ class OutputSubscription(Subscription):
         self._told: dict[str, tuple[int, bool]] | None = None
         self._missing = False
         self._known = False
-        site.outputs.listen(run_id, self._grew)
+        self._place: Place | None = None
         self.run_beside(self._look())
 
     def close(self) -> None:
         """Listen no longer."""
         super().close()
-        self.site.outputs.unlisten(self._run_id, self._grew)
+        if self._place is not None:
+            self.site.outputs.unlisten(self._place, self._grew)
 
     def wanted(self) -> bool:
         """Look whether a length has changed."""
@@ -146,10 +149,17 @@ class OutputSubscription(Subscription):
         while True:
             pause = _OUTPUT_EVERY
             try:
-                state = await self._state()
-                streams = await self.site.store.stat(self._run_id)
+                state, place = await self._state()
+                if self._place is None:
+                    self._place = place
+                    self.site.outputs.listen(place, self._grew)
+                streams = await self.site.store.stat(place)
             except Unavailable:
                 pause = _OUTPUT_PAUSE
+            except Gone:
+                self._known = True
+                self.wake()
+                return
             else:
                 for name, stat in streams.items():
                     self._put(name, stat.length, stat.complete)
@@ -162,12 +172,16 @@ class OutputSubscription(Subscription):
                     return
             await asyncio.sleep(pause)
 
-    async def _state(self) -> str | None:
+    async def _state(self) -> tuple[str | None, Place]:
+        """Return the run's state, None if there is no such run, and where the store has its output."""
+        journal = self.site.cache.journal
         row = self.site.cache.rows.get(self._num)
         if row is not None:
-            return row.state
+            return row.state, place_of(row.data, self._run_id, journal)
         stored = await self.site.database.run(self._num)
-        return None if stored is None else str(msgspec.json.decode(stored.doc)["state"])
+        if stored is None:
+            return None, Place(journal, self._run_id)
+        return str(msgspec.json.decode(stored.doc)["state"]), place_of(stored.doc, self._run_id, journal)
 
 
 class JobsSubscription(Subscription):

@@ -25,6 +25,8 @@ from apsis_services.supervisor.zygote.records import (
 SUFFIX: Final = ".j"
 #: a file of a run is rarely longer
 _ORDINARY: Final = 4096
+#: a journal is rarely longer, with what is allocated ahead in it
+JOURNAL_BYTES: Final = 16384
 _LONGEST_RUN_ID: Final = 100
 _RUN_ID_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
@@ -148,10 +150,10 @@ def is_locked(fd: int) -> bool:
     return False
 
 
-def read_whole(fd: int) -> bytes:
-    """Return a file's bytes from its beginning, wherever its offset stands."""
-    data = os.pread(fd, _ORDINARY, 0)
-    if len(data) < _ORDINARY:
+def read_whole(fd: int, expected: int = _ORDINARY) -> bytes:
+    """Return a file's bytes from its beginning, wherever its offset stands; in one read where there are less."""
+    data = os.pread(fd, expected, 0)
+    if len(data) < expected:
         return data
     parts = [data]
     at = len(data)
@@ -176,7 +178,7 @@ def read_journal(path: str | os.PathLike[str]) -> JournalState:
         return NONE
     try:
         locked = is_locked(fd)
-        records, _ = parse_records(read_whole(fd))
+        records, _ = parse_records(read_whole(fd, JOURNAL_BYTES))
     finally:
         os.close(fd)
     return state_of(records, locked=locked)

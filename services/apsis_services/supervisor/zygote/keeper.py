@@ -173,7 +173,7 @@ class Keeper:
             "maxrss_floor": self.program.maxrss_floor,
         }
         self._course = self._course._replace(ended=now)
-        if self.family.any():
+        if self._kin():
             self.journal.append(result)
         else:
             self.journal.append(result, self._done(at, self.tree.plus(usage)))
@@ -214,7 +214,7 @@ class Keeper:
         """Do what is due, and return when (monotonic) something will be next; None: not before something happens."""
         while not self.finished:
             now = time.monotonic()
-            action = decide(self._policy, self._course, now, kin=self.ended and self.family.any())
+            action = decide(self._policy, self._course, now, kin=self.ended and self._kin())
             match action:
                 case Wait(until):
                     return until
@@ -230,6 +230,10 @@ class Keeper:
                     self.finished = True
             self._course = advance(self._policy, self._course, action, now)
         return None
+
+    def _kin(self) -> bool:
+        """Whether somebody of the run lives, the program itself aside: a descendant, or one in its control group."""
+        return self.family.any() or (self._group is not None and cgroup.is_populated(self._group))
 
     def _kill(self, now: float) -> None:
         if not self.ended:
@@ -273,8 +277,8 @@ class Keeper:
 
     def _done(self, at: str, tree: Usage) -> Record:
         left = 0
-        if self._course.ended is not None and self.family.any():
-            left = self.family.count()
+        if self._course.ended is not None and self._kin():
+            left = max(self.family.count(), 1)
         alone = self._policy.leave and self._course.killing_since is None
         return {
             "e": "done",
