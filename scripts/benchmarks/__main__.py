@@ -41,6 +41,8 @@ def measure_throughput(home: Installation) -> None:
         loop, loop_cpu = baseline(program, RUNS)
         row(f"C posix_spawn loop, {RUNS} /bin/true", f"{loop:.0f} runs/s", f"{loop_cpu * 1000:.2f} ms CPU a run")
         found = throughput(home, RUNS)
+        # whoever else uses the machine may have held the loop up: the better of both sides of our own runs counts
+        loop = max(loop, baseline(program, RUNS)[0])
     row(f"{RUNS} /bin/true submitted at once", f"{found['runs/s']:.0f} runs/s")
     row("  ratio to the C loop", f"{found['runs/s'] / loop:.3f}", ">= 0.15")
     for name, used in found["cpu"].items():
@@ -111,7 +113,7 @@ def measure_kills(home: Installation) -> None:
     row("  unfinished / untrue", f"{found.unfinished} / {found.untrue}", "0 / 0")
     if found.wrong:
         home.keep = True
-        sys.exit(f"bench: what is promised did not hold; the home is kept: {home.home}")
+        sys.exit(f"bench: {', '.join(found.wrong)}: not as promised; see the logs in {home.home}, which is kept")
 
 
 def measure_recovery() -> None:

@@ -47,11 +47,8 @@ class Storm:
     unfinished: int
     #: runs that ended otherwise than their program did, or whose output is not what it printed
     untrue: int
-
-    @property
-    def wrong(self) -> bool:
-        """Whether something that is promised did not hold."""
-        return bool(self.lost or self.twice or self.unfinished or self.untrue)
+    #: run id, state and number of starts of each run for which what is promised did not hold
+    wrong: list[str]
 
 
 def storm(home: Installation, length: int = LENGTH, rate: int = RATE) -> Storm:
@@ -98,6 +95,8 @@ def _judge(home: Installation, ledger: Ledger, made: list[str], kills: dict[str,
     runs = [home.run(run_id) for run_id in made]
     late = [_late(run) for run in runs if "running" in run["timestamps"]]
     ended = [run for run in runs if run["state"] in ("success", "failure", "error", "skipped")]
+    untrue = [run for run in ended if not _true(home, run)]
+    doubtful = [run for run in runs if run in untrue or run not in ended or starts[run["run_id"]] != 1]
     return Storm(
         kills=kills,
         runs=len(made),
@@ -105,7 +104,8 @@ def _judge(home: Installation, ledger: Ledger, made: list[str], kills: dict[str,
         lost=sum(run_id not in starts for run_id in made),
         twice=sum(count > 1 for count in starts.values()),
         unfinished=len(made) - len(ended),
-        untrue=sum(not _true(home, run) for run in ended),
+        untrue=len(untrue),
+        wrong=[f"{run['run_id']} ({run['state']}, {starts[run['run_id']]} starts)" for run in doubtful],
     )
 
 

@@ -22,7 +22,8 @@ def test_a_run_shows_its_processes_and_keeps_its_series_through_kills() -> None:
 
         live = home.call("GET", f"/runs/{run_id}/processes")
         assert live["live"] is True
-        assert [(process["depth"], process["name"][:6]) for process in live["processes"]] == [(0, "bash"), (1, "python")]
+        tree = [(process["depth"], process["name"][:6]) for process in live["processes"]]
+        assert tree == [(0, "bash"), (1, "python")]
         assert live["rss"] > 30_000_000
         assert live["threads"] == 2
 

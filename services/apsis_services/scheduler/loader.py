@@ -75,7 +75,11 @@ def _is_there(path: Path) -> bool:
 def main() -> None:
     """Read, answer, end."""
     known = decode(dict[str, Known], sys.stdin.buffer.read() or b"{}")
-    sys.stdout.buffer.write(encode(read(Path(sys.argv[1]), known)))
+    try:
+        sys.stdout.buffer.write(encode(read(Path(sys.argv[1]), known)))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os._exit(1)  # the scheduler that asked was killed: the next one asks anew, and nobody is there to be told
 
 
 if __name__ == "__main__":

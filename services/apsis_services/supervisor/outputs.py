@@ -76,8 +76,8 @@ class Pump:
     def grew(self, key: Key) -> None:
         """The run's files may hold more than they did."""
         output = self.outputs.get(key)
-        if output is None:
-            return
+        if output is None or output.settled:
+            return  # word of what was printed may come after the store has all of it
         for name, tail in output.streams.items():
             if tail.final is None:
                 tail.grow(output.folder.size(name))
@@ -105,7 +105,7 @@ class Pump:
             return
         output.forgotten = True
         if output.settled:
-            self._remove(output)
+            self._settle(output)
 
     def acked(self, items: Iterable[Kept], now: float) -> None:
         """The store has said how far it is."""

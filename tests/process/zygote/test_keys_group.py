@@ -163,3 +163,16 @@ def test_what_the_kernel_killed_for_lack_of_memory_is_counted(tmp_path):
     (tmp_path / "memory.events").write_text("low 0\nhigh 3\nmax 17\noom 2\noom_kill 2\noom_group_kill 0\n")
     assert cgroup.oom_kills(str(tmp_path)) == 2
     assert cgroup.oom_kills(str(tmp_path / "nowhere")) == 0
+
+
+def test_limits_are_written_as_the_kernel_reads_them(tmp_path, monkeypatch):
+    """Into plain files, since not every machine has the controllers: bytes, and microseconds of CPU in a period."""
+    (tmp_path / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    group = tmp_path / "g"
+    with pytest.raises(SpawnError, match="memory_max 1024 cannot be set"):
+        cgroup.make(str(group), {"memory_max": 1024.0, "cpu_max": None, "pids_max": None})
+    assert not group.exists(), "what the kernel has no file for is an error, and leaves no group"
+    written: list[tuple[str, str]] = []
+    monkeypatch.setattr(cgroup, "_write", lambda path, text: written.append((path.rpartition("/")[2], text)))
+    cgroup.make(str(group), {"memory_max": 512 << 20, "cpu_max": 1.5, "pids_max": 20})
+    assert written == [("memory.max", "536870912"), ("cpu.max", "150000 100000"), ("pids.max", "20")]

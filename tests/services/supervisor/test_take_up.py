@@ -15,8 +15,8 @@ from apsis_services.supervisor.zygote.records import VERSION, Record
 
 JOURNAL = 0x1234
 FINISHED = 2000
-#: for each journal, all that is read besides included; it is about 1.5
-READS = 3
+#: for each journal, all that is read besides included; it is about 1.4
+READS = 2
 #: what the program of a finished run would leave behind, were it started once more
 MARK = "echo started >> {}"
 SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGUSR1)

@@ -271,3 +271,22 @@ def test_what_was_given_up_is_told_as_a_gap_after_a_restart_too(rig):
     gaps = [(chunk.offset, chunk.offset + chunk.length) for chunk in store.got if chunk.gap]
     assert gaps == [(start, stop)]
     assert bytes(store.kept["r1", "output"]) == b"x" * start + bytes(stop - start) + b"x" * (PIECE * 8 - stop)
+
+
+def test_word_of_growth_that_comes_late_starts_nothing_anew_for_a_run_that_is_kept(rig):
+    key, store = Key(1, "r1"), Store()
+    rig.write(key, "output", b"x" * 100)
+    rig.pump.open(key, ["output"])
+    rig.pump.grew(key)
+    rig.pump.finish(key, {"output": 100})
+    serve(rig, store)
+    assert rig.pump.outputs[key].settled
+
+    rig.pump.grew(key)
+    rig.pump.pump(1.0)
+    rig.pump.forget(key)
+
+    assert rig.sent == []
+    assert rig.removed == [rig.root / str(key)]
+    rig.pump.pump(100.0)  # a run that is gone is not looked for when its answer is overdue
+    assert (rig.pump.messages, rig.pump.bytes) == (0, 0)

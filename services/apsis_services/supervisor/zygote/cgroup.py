@@ -63,14 +63,15 @@ def make(path: str, wants: dict[str, float | None]) -> None:
         os.mkdir(path, 0o755)
     except OSError as error:
         raise SpawnError(f"cgroup: {path} cannot be made: {error.strerror}") from None
-    try:
-        for name, value in wants.items():
-            if value is not None:
-                text = f"{int(value * _PERIOD)} {_PERIOD}" if name == "cpu_max" else str(int(value))
-                _write(f"{path}/{name.replace('_', '.')}", text)
-    except OSError as error:
-        remove(path)
-        raise SpawnError(f"cgroup.{name} {value:g} cannot be set: {error.strerror}") from None
+    for name, value in wants.items():
+        if value is None:
+            continue
+        text = f"{int(value * _PERIOD)} {_PERIOD}" if name == "cpu_max" else str(int(value))
+        try:
+            _write(f"{path}/{name.replace('_', '.')}", text)
+        except OSError as error:
+            remove(path)
+            raise SpawnError(f"cgroup.{name} {value:g} cannot be set: {error.strerror}") from None
 
 
 def enter(path: str) -> None:
