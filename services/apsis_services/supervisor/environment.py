@@ -63,6 +63,7 @@ def inherited(ours: Mapping[str, str], wanted: bool | list[str]) -> dict[str, st
 def child_environment(
     start: Start,
     epoch: str,
+    journal: int,
     ours: Mapping[str, str],
     user: pwd.struct_passwd | None,
     *,
@@ -72,7 +73,8 @@ def child_environment(
     """Return a program's full environment; `ours` is the supervisor's, of which little is passed on unasked.
 
     Later ones win: the base, what is inherited, who the user is, `from_file` (of `env_file`), `env`, `secrets`,
-    and last what names the run.
+    and last what names the run: its id, the spool's `epoch`, and the `journal` (the database's number), since a
+    restored database may give an id again.
     """
     environment = {"PATH": ours.get("PATH") or DEFAULT_PATH}
     environment |= {name: ours[name] for name in _FROM_OURS if name in ours}
@@ -99,6 +101,7 @@ def child_environment(
         "APSIS_JOB_ID": start.job_id,
         "APSIS_SCHEDULE_TIME": start.schedule_time or "",
         "APSIS_SPOOL": epoch,
+        "APSIS_JOURNAL": str(journal),
     }
     return environment
 

@@ -4,31 +4,35 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
+from apsis_services.supervisor.facts import Key
 from apsis_services.supervisor.zygote.identity import Identity, read_stat
+from apsis_services.supervisor.zygote.request import EPOCH, JOURNAL, RUN
 
 #: the kernel gives at most this much of an environment that was set at the start of a program
 _ENVIRONMENT: Final = 1 << 20
 
 
-def find_tagged(epoch: str, run_ids: Iterable[str]) -> dict[str, list[Identity]]:
-    """Return the living processes that carry a run's id together with this spool's epoch, in one walk of /proc.
+def find_tagged(epoch: str, keys: Iterable[Key]) -> dict[Key, list[Identity]]:
+    """Return the living processes that carry a run's id, its database and this spool's epoch, in one walk of /proc.
 
-    Both are needed, so that two installations on one machine never meet. A process that cleared its
-    environment is not found here; it is found by its ancestry while its shim lives.
+    All are needed, so that two installations on one machine never meet, nor two runs of one id. A process that
+    cleared its environment is not found here; it is found by its ancestry while its shim lives.
     """
-    wanted = {f"APSIS_RUN_ID={run_id}".encode(): run_id for run_id in run_ids}
-    spool = f"APSIS_SPOOL={epoch}".encode()
-    found: dict[str, list[Identity]] = {run_id: [] for run_id in wanted.values()}
+    wanted = {(f"{RUN}={key.run_id}".encode(), f"{JOURNAL}={key.journal}".encode()): key for key in keys}
+    spool = f"{EPOCH}={epoch}".encode()
+    found: dict[Key, list[Identity]] = {key: [] for key in wanted.values()}
     if not wanted:
         return found
     for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of them: names will do
         if not name.isdigit():
             continue
         variables = _environment(int(name), spool)
-        for tag in wanted.keys() & variables:
+        for tag, key in wanted.items() if variables else ():
+            if not variables.issuperset(tag):
+                continue
             stat = read_stat(int(name))
             if stat is not None and stat.living:
-                found[wanted[tag]].append(stat.identity)
+                found[key].append(stat.identity)
     return found
 
 

@@ -141,7 +141,7 @@ def make_request(
         args=start.args,
         args_hash=start.args_hash,
         argv=process.argv,
-        env=child_environment(start, epoch, ours, user, from_file=from_file, secrets=secrets),
+        env=child_environment(start, epoch, key.journal, ours, user, from_file=from_file, secrets=secrets),
         stop=StopFacts(signal=process.stop.signal, grace=process.stop.grace),
         cwd=process.cwd,
         user=process.user,

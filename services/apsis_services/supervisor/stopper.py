@@ -169,7 +169,7 @@ class Stopper:
         shim = read_stat(holder.pid) if holder and ours and state.adopted is None else None
         found = descendants([shim.pid], stats) if shim and holder and shim.ticks == holder.ticks else []
         known = {stat.identity for stat in found}
-        tagged: set[Identity] = set(find_tagged(self._epoch, [key.run_id])[key.run_id])
+        tagged: set[Identity] = set(find_tagged(self._epoch, [key])[key])
         program = self._program(state)
         if program is not None:
             tagged.add(program)

@@ -273,7 +273,7 @@ class Watch:
     def _search(self) -> None:
         """Look for what lives of the runs without a holder, all in one walk."""
         keys, self._searching = self._searching, set()
-        found = find_tagged(self._epoch, {key.run_id for key in keys})
+        found = find_tagged(self._epoch, keys)
         for key in keys:
             watched = self.runs.get(key)
             if watched is None or self.look(key, probe=True).locked or watched.over:
@@ -285,7 +285,7 @@ class Watch:
                 continue
             watched.is_program = pidfd is not None
             if pidfd is None:
-                pidfd = next((fd for who in found[key.run_id] if (fd := open_verified(*who)) is not None), None)
+                pidfd = next((fd for who in found[key] if (fd := open_verified(*who)) is not None), None)
             if pidfd is None:
                 self._lose(key, watched, REASONS[watched.state.phase])
             elif watched.pidfd is None:

@@ -33,8 +33,10 @@ from apsis.messages.dispatch import (
 )
 from apsis.messages.outputs import Chunk, Kept, OutputAck, OutputEnd
 from apsis_bus.peer import Delivery, Peer
+from apsis_services.supervisor.facts import Key
 from apsis_services.supervisor.orphans import find_tagged
 from apsis_services.supervisor.zygote.identity import boot_id, read_stat
+from apsis_services.supervisor.zygote.journal import parse_key
 
 PYTHON = sys.executable
 JOURNAL = 0x1234
@@ -291,7 +293,7 @@ class Scene:
         return [end for run_id in run_ids if (end := self.scheduler.end(run_id))]
 
     def living(self, run_id: str) -> list[int]:
-        return [who.pid for who in find_tagged(self.epoch, [run_id])[run_id]]
+        return [who.pid for who in find_tagged(self.epoch, [Key(JOURNAL, run_id)])[Key(JOURNAL, run_id)]]
 
     def close(self) -> None:
         """End every process that this scene has started, and take the home away."""
@@ -300,7 +302,8 @@ class Scene:
         for pid in self.zygotes():
             os.kill(pid, signal.SIGKILL)
         if (self.home.spool / "epoch").exists():
-            runs = {path.name.split("-", 1)[1].removesuffix(".j") for path in self.home.spool.glob("*/*-*")}
+            names = {path.name.removesuffix(".j") for path in self.home.spool.glob("*/*-*")}
+            runs = {Key(*found) for name in names if (found := parse_key(f"{name}.j")) is not None}
             for found in find_tagged(self.epoch, runs).values():
                 for who in found:
                     with contextlib.suppress(ProcessLookupError):

@@ -61,7 +61,8 @@ def test_a_program_gets_a_clean_environment_with_its_run_named(scene):
         found = dict(line.split("=", 1) for line in s.store.of("r1").decode().splitlines())
         assert found.keys() == {
             "APSIS_HOME", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "EXTRA",
-            "APSIS_RUN_ID", "APSIS_JOB_ID", "APSIS_SCHEDULE_TIME", "APSIS_SPOOL", "APSIS_ARG_REPORT_DATE",
+            "APSIS_RUN_ID", "APSIS_JOB_ID", "APSIS_SCHEDULE_TIME", "APSIS_SPOOL", "APSIS_JOURNAL",
+            "APSIS_ARG_REPORT_DATE",
         } | (found.keys() & {"TZ", "LC_ALL"})  # fmt: skip
         assert found["APSIS_RUN_ID"] == "r1"
         assert found["APSIS_SPOOL"] == s.epoch

@@ -12,25 +12,25 @@ OURS = {"PATH": "/opt/bin:/bin", "SECRET": "s", "TZ": "Europe/Zurich", "HOME": "
 
 
 def test_little_of_ours_is_passed_on(start):
-    found = child_environment(start(1), "e1", OURS, user_entry(None))
+    found = child_environment(start(1), "e1", 7, OURS, user_entry(None))
     assert "SECRET" not in found
     assert (found["PATH"], found["TZ"]) == ("/opt/bin:/bin", "Europe/Zurich")
     assert found["HOME"] == pwd.getpwuid(__import__("os").getuid()).pw_dir
 
 
 def test_the_base_is_that_of_the_user_it_runs_as(start):
-    found = child_environment(start(1), "e1", OURS, user_entry("nobody"))
+    found = child_environment(start(1), "e1", 7, OURS, user_entry("nobody"))
     assert (found["USER"], found["LOGNAME"]) == ("nobody", "nobody")
 
 
 def test_a_user_that_does_not_exist_is_left_to_the_step_that_needs_it(start):
     assert user_entry("no-such-user") is None
-    assert "USER" not in child_environment(start(1), "e1", OURS, None)
+    assert "USER" not in child_environment(start(1), "e1", 7, OURS, None)
 
 
 def test_the_job_sets_and_unsets_but_never_the_tag(start):
     process = Process(argv=["x"], env={"TZ": None, "A": "1", "APSIS_RUN_ID": "r9", "APSIS_SPOOL": None})
-    found = child_environment(start(1, process=process), "e1", OURS, None)
+    found = child_environment(start(1, process=process), "e1", 7, OURS, None)
     assert "TZ" not in found
     assert (found["A"], found["APSIS_RUN_ID"], found["APSIS_SPOOL"]) == ("1", "r1", "e1")
 
@@ -65,7 +65,7 @@ def test_what_is_inherited_is_what_was_asked_for_and_never_what_speaks_of_us(sta
 
     def given(wanted):
         process = Process(argv=["x"], inherit_env=wanted, env={"LANG": None})
-        return child_environment(start(1, process=process), "e1", ours, user_entry("nobody"))
+        return child_environment(start(1, process=process), "e1", 7, ours, user_entry("nobody"))
 
     assert "SECRET" not in given(False)
     everything = given(True)
@@ -80,10 +80,11 @@ def test_later_sources_win_over_earlier_ones_and_nothing_over_the_tag(start):
     found = child_environment(
         start(1, process=process),
         "e1",
+        7,
         {"A": "ours", "PATH": "/bin"},
         None,
         from_file={"A": "file", "B": "file", "C": "file", "PATH": "/file", "APSIS_SPOOL": "forged"},
         secrets={"S": "secret", "APSIS_RUN_ID": "forged"},
     )
     assert (found["A"], found["B"], found["C"], found["S"], found["PATH"]) == ("env", "env", "file", "secret", "/file")
-    assert (found["APSIS_RUN_ID"], found["APSIS_SPOOL"]) == ("r1", "e1")
+    assert (found["APSIS_RUN_ID"], found["APSIS_SPOOL"], found["APSIS_JOURNAL"]) == ("r1", "e1", "7")

@@ -17,7 +17,7 @@ from apsis_services.supervisor.zygote.keeper import Keeper, Program
 from apsis_services.supervisor.zygote.log import say
 from apsis_services.supervisor.zygote.processes import descendants, has_executed, is_tagged, live_stats, signal_all
 from apsis_services.supervisor.zygote.records import Claim
-from apsis_services.supervisor.zygote.request import EPOCH, RUN, unstarted
+from apsis_services.supervisor.zygote.request import EPOCH, JOURNAL, RUN, unstarted
 from apsis_services.supervisor.zygote.stamps import stamp, stamp_now
 from apsis_services.supervisor.zygote.usage import Usage
 
@@ -33,9 +33,8 @@ class AdoptedFamily:
     """The members of one run among the descendants of this process."""
 
     def __init__(self, claim: Claim) -> None:
-        self._tag = frozenset(
-            f"{name}={value}".encode() for name, value in ((RUN, claim["run_id"]), (EPOCH, claim["epoch"])) if value
-        )
+        names = ((RUN, claim["run_id"]), (JOURNAL, claim["journal"]), (EPOCH, claim["epoch"]))
+        self._tag = frozenset(f"{name}={value}".encode() for name, value in names if value)
         self._main = 0
         self._members: dict[int, int] = {}
         self._sessions: set[int] = set()

@@ -16,6 +16,7 @@ LEAVE = "leave"
 #: the name in the program's environment that, with APSIS_RUN_ID, tells its descendants from others
 EPOCH = "APSIS_SPOOL"
 RUN = "APSIS_RUN_ID"
+JOURNAL = "APSIS_JOURNAL"
 
 
 class StartRequest(NamedTuple):

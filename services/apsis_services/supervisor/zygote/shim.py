@@ -24,7 +24,7 @@ from apsis_services.supervisor.zygote.journal_file import JournalFile, take_clai
 from apsis_services.supervisor.zygote.keeper import Keeper, Program
 from apsis_services.supervisor.zygote.linux import Outcome, look_at_end, set_name, set_subreaper
 from apsis_services.supervisor.zygote.processes import descendants, live_stats, signal_all
-from apsis_services.supervisor.zygote.request import EPOCH, RUN, StartRequest, unstarted
+from apsis_services.supervisor.zygote.request import EPOCH, JOURNAL, RUN, StartRequest, unstarted
 from apsis_services.supervisor.zygote.spawn import spawn
 from apsis_services.supervisor.zygote.stamps import stamp_now
 from apsis_services.supervisor.zygote.usage import NOTHING, Usage
@@ -77,6 +77,7 @@ class Shim:
         self.boot = boot
         #: whatever else is in the environment, the program's descendants can be told by it
         request.env[RUN] = request.run_id
+        request.env[JOURNAL] = str(request.journal)
         self.request = request
         self.directory = request.directory(spool)
 
