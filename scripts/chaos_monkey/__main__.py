@@ -164,8 +164,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=None, metavar="K", help="blows in all (a tenth of the runs)")
     parser.add_argument("--seed", type=int, default=None, metavar="S", help="from which the plan follows (random)")
     parser.add_argument("--for", dest="seconds", type=float, default=None, metavar="SECONDS", help="over how long")
+    parser.add_argument(
+        "--at", metavar="POINT,...", help="kill at these points of the code alone, e.g. scheduler.decided"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the home where it is, also if all is well")
     return parser.parse_args()
+
+
+def _again(asked: argparse.Namespace, kills: int, seed: int) -> str:
+    words = f"--runs {asked.runs} --kills {kills} --seed {seed}"
+    words += f" --for {asked.seconds:g}" if asked.seconds is not None else ""
+    return words + (f" --at {asked.at}" if asked.at else "")
 
 
 def main() -> int:
@@ -176,7 +185,15 @@ def main() -> int:
     if asked.runs < 1 or kills < 0 or (asked.seconds is not None and asked.seconds <= 0):
         sys.exit("chaos: --runs and --for must be above 0, --kills not below")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("chaos: told to end"))  # not without tidying up
-    plan = make_plan(asked.runs, kills, seed, asked.seconds, points(), os.cpu_count() or 1)
+    known = points()
+    chosen = asked.at.split(",") if asked.at else known
+    for name, _, verb in (point.partition("=") for point in chosen):
+        if name not in known:
+            sys.exit(f"chaos: there is no point {name}; there are: {', '.join(known)}")
+        if verb not in ("", "kill", "stop", "sleep"):
+            sys.exit(f"chaos: {verb} at {name} is none of kill, stop, sleep")
+    cores = os.cpu_count() or 1
+    plan = make_plan(asked.runs, kills, seed, asked.seconds, chosen, cores, points_alone=bool(asked.at))
     work = Path(tempfile.mkdtemp(prefix="apsis-chaos-"))
     storm = Storm(plan, work)
     report.say(f"{asked.runs} runs and {kills} blows over {plan.seconds:.0f} s, seed {seed}, in {work}")

@@ -83,18 +83,33 @@ class Plan:
     blows: list[Blow] = field(default_factory=list)
 
 
-def make_plan(runs: int, kills: int, seed: int, seconds: float | None, points: list[str], cores: int) -> Plan:
-    """Return the plan of a seed; `seconds` None: at the default pace. `points` are the names there are."""
+def make_plan(
+    runs: int,
+    kills: int,
+    seed: int,
+    seconds: float | None,
+    points: list[str],
+    cores: int,
+    *,
+    points_alone: bool = False,
+) -> Plan:
+    """Return the plan of a seed; `seconds` None: at the default pace. `points` are the names there are.
+
+    With `points_alone` every blow falls at one of them, and kills, or does what stands after its name: `hub.routed=stop`.
+    """
     dice = random.Random(seed)
     length = seconds if seconds is not None else max(4.0, runs / (RATE * min(cores, 8) / 2))
     plan = Plan(seed, length)
     plan.units.extend(_unit(dice, number, length) for number in range(runs))
-    deck = _deck(dice, kills, points)
+    deck = _deck(dice, kills, points, kills if points_alone else 2 * kills // 5)
     for number, (kind, target, point) in enumerate(deck):
         # one in each of as many equal parts, so that a run of bad luck does not end all services at once for long
         at = length * (number + dice.random()) / max(1, kills)
         seconds_stopped = round(dice.uniform(*STOPPED), 2)
         verb = dice.choices(("kill", "stop", "sleep"), (6, 2, 1))[0] if point else ""
+        point, _, asked = point.partition("=")
+        if points_alone:
+            verb = asked or "kill"
         away = round(dice.choice((0.0, 0.0, 0.5, 2.0)), 1)
         plan.blows.append(Blow(at, kind, target, point, verb, seconds_stopped, away))
     return plan
@@ -132,12 +147,12 @@ def _unit(dice: random.Random, number: int, length: float) -> Unit:
     )
 
 
-def _deck(dice: random.Random, kills: int, points: list[str]) -> list[tuple[str, str, str]]:
-    """Return (kind, target, point) of each blow, shuffled: two fifths at points, each point as often as the others.
+def _deck(dice: random.Random, kills: int, points: list[str], at_points: int) -> list[tuple[str, str, str]]:
+    """Return (kind, target, point) of each blow, shuffled: so many at points, each of them as often as the others.
 
     Of the rest each kind of process is killed once before chance decides.
     """
-    at_points = 2 * kills // 5 if points else 0
+    at_points = at_points if points else 0
     order: list[str] = []
     while len(order) < at_points:
         order += dice.sample(points, len(points))
