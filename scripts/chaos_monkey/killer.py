@@ -19,6 +19,8 @@ from harness.installation import BIN, HarnessError, Installation
 #: seconds for which a point stays armed
 ARMED: Final = 5.0
 _TICK: Final = 0.02
+#: seconds until a person notices that there is no manager
+_AWAY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,9 @@ class Killer:
             self._stopped.remove((due, identity))
         self._recover(now)
         self._starts = [one for one in self._starts if one.poll() is None]
+        if self._start_at is None and not self._starts and self._targets.service("manager") is None:
+            # killed; or ended by a start that gave up, because services died under it
+            self._start_at = now + _AWAY
         if self._start_at is not None and now >= self._start_at and not self._starts:
             self._start_manager(now)
 
@@ -191,7 +196,7 @@ class Killer:
 
     def _start_manager(self, now: float) -> None:
         """Start the manager again as a person would; where that fails under further blows, once more."""
-        if not any(recovery.kind == "manager" for recovery in self._recovering):
+        if self._targets.service("manager") is not None:
             self._start_at = None
             return
         self._starts.append(

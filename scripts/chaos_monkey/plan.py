@@ -95,7 +95,7 @@ def make_plan(
 ) -> Plan:
     """Return the plan of a seed; `seconds` None: at the default pace. `points` are the names there are.
 
-    With `points_alone` every blow falls at one of them, and kills, or does what stands after its name: `hub.routed=stop`.
+    With `points_alone` every blow falls at one of them: a kill, or what stands after the name, as in `hub.routed=stop`.
     """
     dice = random.Random(seed)
     length = seconds if seconds is not None else max(4.0, runs / (RATE * min(cores, 8) / 2))

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 _ANSWER: Final = 15.0
 _PAUSE: Final = 0.2
 PATIENCE: Final = 120.0
+#: the same for what is still on its way when the storm is over
+LITTLE_PATIENCE: Final = 10.0
 
 
 class Unanswered(Exception):
@@ -26,6 +28,8 @@ class Rest:
         self._token = token.read_text().strip()
         self._local = threading.local()
         self._lock = threading.Lock()
+        #: seconds that an answer is waited for, in all
+        self.patience = PATIENCE
         #: how often something was asked again because no answer had come
         self.repeated = 0
 
@@ -40,7 +44,7 @@ class Rest:
         return status, answer
 
     def _until_answered(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
-        deadline = time.monotonic() + PATIENCE
+        began = time.monotonic()
         while True:
             try:
                 status, data = self._once(method, path, body, headers)
@@ -50,8 +54,9 @@ class Rest:
             except (OSError, http.client.HTTPException) as error:
                 self._local.connection = None
                 why = repr(error)
-            if time.monotonic() > deadline:
-                raise Unanswered(f"{method} {path}: no answer in {PATIENCE:.0f} s; the last was {why}")
+            if time.monotonic() > began + self.patience:
+                waited = time.monotonic() - began
+                raise Unanswered(f"{method} {path}: no answer in {waited:.0f} s; the last was {why}")
             with self._lock:
                 self.repeated += 1
             time.sleep(_PAUSE)

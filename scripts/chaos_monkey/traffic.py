@@ -9,7 +9,7 @@ from typing import Final
 
 from chaos_monkey.jobs import MERGED, SPLIT, moment
 from chaos_monkey.plan import Unit
-from chaos_monkey.rest import Rest, Unanswered
+from chaos_monkey.rest import LITTLE_PATIENCE, PATIENCE, Rest, Unanswered
 
 #: requests on their way at a time; while web is away they pile up here
 _THREADS: Final = 12
@@ -55,8 +55,10 @@ class Traffic:
     def finish(self) -> None:
         """Ask for nothing more, and wait for what is on its way."""
         self._over.set()
+        self._rest.patience = LITTLE_PATIENCE
         self._thread.join()
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
+        self._rest.patience = PATIENCE
 
     @property
     def idle(self) -> bool:

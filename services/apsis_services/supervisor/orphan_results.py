@@ -1,9 +1,10 @@
-"""Writing how a program ended whose shim and zygote are gone, where the kernel still tells it."""
+"""Writing how a program ended whose shim and zygote are gone: what the kernel still tells, or that nobody knows."""
 
 import time
 from pathlib import Path
 
 from apsis_services.supervisor.pidfd_info import Ended
+from apsis_services.supervisor.verdicts import REASONS
 from apsis_services.supervisor.zygote.journal import JournalState
 from apsis_services.supervisor.zygote.journal_file import take_over
 from apsis_services.supervisor.zygote.orders import read_stop
@@ -43,7 +44,7 @@ def _result(folder: Path, began_at: str, began: float, ended: Ended) -> Record:
         "e": "result",
         "code": ended.code,
         "signal": ended.signal,
-        "error": "",
+        "error": "" if ended.known else REASONS["started"],
         "killed_by": killed_by,
         "stopped": order is not None,
         "timed_out": False,

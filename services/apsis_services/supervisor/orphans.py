@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.zygote.identity import Identity, read_stat
+from apsis_services.supervisor.pidfd_info import Ended, how_it_ended_unreaped
+from apsis_services.supervisor.zygote.identity import Identity, open_verified, read_stat
+from apsis_services.supervisor.zygote.journal import JournalState
 from apsis_services.supervisor.zygote.request import EPOCH, JOURNAL, RUN
 
 #: the kernel gives at most this much of an environment that was set at the start of a program
@@ -59,3 +61,24 @@ def _read(fd: int) -> bytes:
     while len(data) < _ENVIRONMENT and (part := os.read(fd, 65536)):
         data += part
     return data
+
+
+def open_program(state: JournalState) -> tuple[int | None, Ended | None]:
+    """Return a pidfd of the main program while it lives, or how it ended if it waits to be waited for."""
+    if not state.pid or not state.ticks:
+        return None, None
+    who = Identity(state.pid, state.ticks)
+    pidfd = open_verified(*who)
+    stat = None if pidfd is None else read_stat(who.pid)
+    if pidfd is not None and (stat is None or not stat.living):
+        os.close(pidfd)
+        return None, how_it_ended_unreaped(who)
+    return pidfd, None
+
+
+def is_gone(state: JournalState) -> bool:
+    """Whether the main program is known, has ended, and was waited for: nothing can be asked of it any more."""
+    if not state.pid or not state.ticks:
+        return False
+    stat = read_stat(state.pid)
+    return stat is None or stat.ticks != state.ticks

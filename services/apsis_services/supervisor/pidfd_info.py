@@ -20,10 +20,15 @@ _EXIT: Final = 1 << 3
 
 
 class Ended(NamedTuple):
-    """How a process ended; one of the two is set."""
+    """How a process ended; one of the two is set, or none where nobody can tell."""
 
-    code: int | None
-    signal: int | None
+    code: int | None = None
+    signal: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether one of the two is set."""
+        return self.code is not None or self.signal is not None
 
 
 def how_it_ended(pidfd: int) -> Ended | None:

@@ -24,10 +24,10 @@ from apsis_services.supervisor.inotify import (
     Inotify,
 )
 from apsis_services.supervisor.orphan_results import write_result
-from apsis_services.supervisor.orphans import find_tagged
+from apsis_services.supervisor.orphans import find_tagged, is_gone, open_program
 from apsis_services.supervisor.pidfd_info import Ended, how_it_ended, how_it_ended_unreaped
 from apsis_services.supervisor.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS, Situation, Verdict
-from apsis_services.supervisor.zygote.identity import Identity, open_verified, read_stat
+from apsis_services.supervisor.zygote.identity import Identity, open_verified
 from apsis_services.supervisor.zygote.journal import (
     JOURNAL_BYTES,
     JournalState,
@@ -280,9 +280,11 @@ class Watch:
                 continue
             if watched.state.phase not in REASONS:  # its end is written
                 continue
-            pidfd, dead = self._open_program(watched.state)
+            pidfd, dead = open_program(watched.state)
             if dead is not None and self._conclude(key, watched, dead):
                 continue
+            if found[key] and is_gone(watched.state) and self._conclude(key, watched, Ended(None, None)):
+                continue  # nobody saw its end; what it left behind must not keep the run for ever
             watched.is_program = pidfd is not None
             if pidfd is None:
                 pidfd = next((fd for who in found[key] if (fd := open_verified(*who)) is not None), None)
@@ -297,19 +299,6 @@ class Watch:
                 self._loop.add_reader(pidfd, self._orphan_ended, key)
             else:
                 os.close(pidfd)
-
-    @staticmethod
-    def _open_program(state: JournalState) -> tuple[int | None, Ended | None]:
-        """Return a pidfd of the main program while it lives, or how it ended if it waits to be waited for."""
-        if not state.pid or not state.ticks:
-            return None, None
-        who = Identity(state.pid, state.ticks)
-        pidfd = open_verified(*who)
-        stat = None if pidfd is None else read_stat(who.pid)
-        if pidfd is not None and (stat is None or not stat.living):
-            os.close(pidfd)
-            return None, how_it_ended_unreaped(who)
-        return pidfd, None
 
     def _orphan_ended(self, key: Key) -> None:
         watched = self.runs[key]
@@ -347,9 +336,8 @@ class Watch:
             )  # fmt: skip
             return False
         if written:
-            log.info(
-                "run %s: the kernel told how it ended", key.run_id, extra={"event": "orphan_told", "run": key.run_id}
-            )
+            told = "the kernel told how it ended" if ended.known else "nobody saw how it ended"
+            log.info("run %s: %s", key.run_id, told, extra={"event": "orphan_ended", "run": key.run_id})
         return written
 
     def _search_again(self, key: Key, watched: Watched) -> None:

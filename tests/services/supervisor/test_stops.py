@@ -219,6 +219,25 @@ def test_the_exit_status_of_an_orphan_is_told_by_the_kernel(scene):
     scene.run(body)
 
 
+def test_what_an_orphan_left_behind_does_not_keep_its_run_when_nobody_saw_it_end(scene):
+    async def body(s) -> None:
+        s.scheduler.start("r1", "/bin/sh", "-c", "(setsid sleep 60 &); exec sleep 60")
+        await s.until(lambda: running(s, "r1") and len(s.living("r1")) == 2)
+        program = s.scheduler.of("r1")[0].pid
+        s.kill("supervisor")
+        orphan(s, "r1")
+        os.kill(program, signal.SIGKILL)
+        await s.until(lambda: not os.path.exists(f"/proc/{program}"))
+        assert len(s.living("r1")) == 1
+        s.begin("supervisor")
+        (end,) = await s.ended("r1")
+        assert (end.exit.code, end.exit.signal) == (None, None)
+        assert "exit status unknown" in end.exit.error
+        assert s.living("r1") == [], "it was to be ended with its program"
+
+    scene.run(body)
+
+
 @pytest.mark.parametrize("kill", [("supervisor",), ("hub",), ("supervisor", "hub")])
 def test_a_stop_is_obeyed_while_services_die(scene, kill):
     async def body(s) -> None:
