@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import secrets
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from apsis_bus import limits, topics
 from apsis_bus.frames import pack
 from apsis_bus.hub import Hub
 from apsis_bus.peer import BusRefused, Delivery, Peer
+from apsis_bus.process import open_many_files
 
 MIB = 1024 * 1024
 
@@ -32,6 +34,15 @@ def strangers() -> Iterator[Strangers]:
     found = Strangers()
     yield found
     found.close()
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """A thousand sockets of a test are more descriptors than the 1,024 an ordinary user usually has."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_many_files()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def resident(hub: HubProcess) -> int:
@@ -170,6 +181,7 @@ def test_a_connection_has_one_name_at_a_time(hub: HubProcess, strangers: Strange
         assert asker.ask(b"SEND", f"supervisor/h{number}") == "unroutable"
 
 
+@pytest.mark.usefixtures("many_files")
 def test_clients_are_bounded_and_those_that_went_make_room(hub: HubProcess, strangers: Strangers) -> None:
     clients = [strangers(hub.home) for _ in range(limits.CLIENTS)]
     for number, peer in enumerate(clients):

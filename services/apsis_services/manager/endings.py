@@ -8,15 +8,12 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Final
 
 from apsis.home import Home
+from apsis_services.manager.orphans import find_orphans, order_for
 from apsis_services.supervisor.zygote.files import living_generations, near_path, socket_name
 from apsis_services.supervisor.zygote.journal import JournalState, parse_key, read_journal, run_directory
-from apsis_services.supervisor.zygote.orders import StopOrder, notify, write_stop
-
-_BY: Final = "apsisctl stop --kill-runs"
-_TERM: Final = 15
+from apsis_services.supervisor.zygote.orders import notify, write_stop
 
 
 def live_runs(home: Home) -> dict[str, JournalState]:
@@ -26,26 +23,28 @@ def live_runs(home: Home) -> dict[str, JournalState]:
     except FileNotFoundError:
         return {}
     states = {name: read_journal(home.spool / "journals" / name) for name in names if parse_key(name)}
-    return {name: state for name, state in states.items() if state.locked and not state.settled}
+    open_ = {name: state for name, state in states.items() if not state.settled}
+    orphans = find_orphans(home, open_)
+    return {name: state for name, state in open_.items() if state.locked or name in orphans}
 
 
 def stop_runs(home: Home, states: dict[str, JournalState], longest: float) -> set[str]:
     """Order runs to stop: each by its own signal and grace, the grace no longer than `longest` seconds.
 
-    Returns those that were reached; a shim reads no orders before it has made its folder.
+    Returns those that were reached: a shim reads no orders before it has made its folder, and of a run that has no
+    holder nobody reads any (see `orphans`).
     """
     reached = set()
     for name, state in states.items():
         key = parse_key(name)
         if key is None:
             continue
-        stop = state.claim["stop"] if state.claim else None
-        order = StopOrder(stop["signal"] if stop else _TERM, min(stop["grace"] if stop else longest, longest), _BY)
         directory = Path(run_directory(home.spool, *key))
         if directory.is_dir():
-            write_stop(directory, order)
-            notify(state)
-            reached.add(name)
+            write_stop(directory, order_for(state, longest))
+            if state.locked:
+                notify(state)
+                reached.add(name)
     return reached
 
 

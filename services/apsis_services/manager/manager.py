@@ -23,6 +23,7 @@ from apsis_services.manager.endings import live_runs, retire_zygotes, stop_runs
 from apsis_services.manager.fleet import MODULES, Action, Fleet, Goal
 from apsis_services.manager.member import CANNOT_START, Adopted, Deed, Died, Member, Order, Phase, Ready, Spawned
 from apsis_services.manager.notify import Notifier
+from apsis_services.manager.orphans import Orphans
 
 log = logging.getLogger("manager")
 
@@ -248,12 +249,14 @@ class Manager:
             yield {"says": sentence}
         told |= names
         ordered: set[str] = set()
+        orphans = Orphans(self.home, longest)
         deadline = time.monotonic() + longest + _BEYOND_GRACE
         while time.monotonic() < deadline:
             live = {name: state for name, state in live_runs(self.home).items() if name in names}
             if not live:
                 break
             ordered |= stop_runs(self.home, {name: live[name] for name in live.keys() - ordered}, longest)
+            orphans.stop(live, time.monotonic())
             yield None
         committed = time.monotonic() + _FOR_REPORTS
         while wait_for_reports and time.monotonic() < committed and self._unarchived(names):
