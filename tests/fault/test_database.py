@@ -1,7 +1,6 @@
 """The database under faults, as a person meets them: locks, full disks, backups, restores."""
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from harness.commands import refused, say
 from harness.disk import OnDisk, SmallDisk, WithDisk
 from harness.installation import Installation, until
 from harness.integrity import NotWhole, database_is_whole
+from harness.mounting import mounts
 from harness.work import WORK, Ledger, printed
 
 ECHO = 'params: [word]\nprogram: {type: program, argv: [/bin/echo, "{{ word }}"]}\n'
@@ -26,8 +26,6 @@ sql.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 sys.stdin.read()
 """
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
 
 
 @pytest.fixture
@@ -170,7 +168,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     found.unmount()
 
 
-@needs_root
+@mounts
 @pytest.mark.nightly
 @pytest.mark.timeout(120)
 def test_below_the_limit_nothing_new_is_started_and_above_it_all_goes_on(disk: SmallDisk, ledger: Ledger) -> None:
@@ -192,7 +190,7 @@ def test_below_the_limit_nothing_new_is_started_and_above_it_all_goes_on(disk: S
         database_is_whole(own.home)
 
 
-@needs_root
+@mounts
 @pytest.mark.timeout(120)
 def test_a_spool_without_room_has_its_host_wait_and_the_database_goes_on(ledger: Ledger) -> None:
     with WithDisk("spool", {"work": WORK, "good": ECHO}, "32m") as own:
@@ -215,7 +213,7 @@ def test_a_spool_without_room_has_its_host_wait_and_the_database_goes_on(ledger:
         database_is_whole(own.home)
 
 
-@needs_root
+@mounts
 @pytest.mark.nightly
 @pytest.mark.timeout(120)
 def test_a_full_repository_of_outputs_loses_no_byte_and_holds_up_nothing() -> None:
@@ -232,7 +230,7 @@ def test_a_full_repository_of_outputs_loses_no_byte_and_holds_up_nothing() -> No
         database_is_whole(own.home)
 
 
-@needs_root
+@mounts
 @pytest.mark.nightly
 @pytest.mark.timeout(120)
 def test_a_full_disk_of_the_database_pauses_starting_and_loses_nothing(ledger: Ledger) -> None:

@@ -1,6 +1,5 @@
 """A disk that is full, a home that is read-only: each is called so, what runs goes on, and nothing is lost."""
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,12 +10,11 @@ import pytest
 from harness.commands import refused, say, stands_still, starts
 from harness.disk import OnDisk, SmallDisk
 from harness.installation import Installation, until
+from harness.mounting import mounts
 
 ECHO = 'params: [word]\nprogram: {type: program, argv: [/bin/echo, "{{ word }}"]}\n'
 #: prints a line each 0.2 s for about six seconds and ends with status 3
 SLOW = 'program: {type: shell, command: "for i in $(seq 30); do echo line $i; sleep 0.2; done; exit 3"}\n'
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def disk() -> Iterator[SmallDisk]:
         folder.rmdir()
 
 
-@needs_root
+@mounts
 @pytest.mark.timeout(120)
 def test_a_full_disk_is_named_what_runs_goes_on_and_nothing_is_lost_when_there_is_room_again(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO, "slow": SLOW}) as own:
@@ -65,7 +63,7 @@ def test_a_full_disk_is_named_what_runs_goes_on_and_nothing_is_lost_when_there_i
         assert not any(b"Traceback" in path.read_bytes() for path in (own.home / "log").iterdir())
 
 
-@needs_root
+@mounts
 @pytest.mark.timeout(60)
 def test_status_and_health_say_that_the_database_cannot_be_written(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO}) as own:
@@ -82,7 +80,7 @@ def test_status_and_health_say_that_the_database_cannot_be_written(disk: SmallDi
         assert (said.code, "disk" in said.out + said.err) == (1, True), said
 
 
-@needs_root
+@mounts
 @pytest.mark.timeout(90)
 def test_start_on_a_full_disk_either_works_or_names_the_disk(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO}) as own:
@@ -98,7 +96,7 @@ def test_start_on_a_full_disk_either_works_or_names_the_disk(disk: SmallDisk) ->
         starts(own.home)
 
 
-@needs_root
+@mounts
 def test_init_on_a_full_disk_says_so_and_can_be_called_again(disk: SmallDisk) -> None:
     disk.fill()
     home = disk.folder / "new"
@@ -113,7 +111,7 @@ def test_init_on_a_full_disk_says_so_and_can_be_called_again(disk: SmallDisk) ->
         say(home, "apsisctl", "stop", "--kill-runs")
 
 
-@needs_root
+@mounts
 @pytest.mark.timeout(60)
 def test_a_read_only_home_is_called_so(disk: SmallDisk) -> None:
     with OnDisk(disk, {"good": ECHO}) as own:
