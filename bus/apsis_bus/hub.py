@@ -111,7 +111,6 @@ class Hub:
 
     def serve(self) -> None:
         """Carry messages until SIGTERM or SIGINT."""
-        self._wake_on_signals()
         while self.turn(FORGET):
             pass
 
@@ -147,8 +146,11 @@ class Hub:
         os.close(self._wake_fd)
         os.close(self._signal_fd)
 
-    def _wake_on_signals(self) -> None:
-        """Make a signal readable: a flag set by a handler would be seen only after the poll."""
+    def heed_signals(self) -> None:
+        """Make a signal readable: a flag set by a handler would be seen only after the poll.
+
+        Before anybody is told that the hub is ready: until then SIGTERM leaves its sockets behind, and a status of -15.
+        """
         signal.set_wakeup_fd(self._signal_fd)
         for number in _ENDING:
             signal.signal(number, lambda _number, _frame: None)
@@ -240,6 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             HUB, ApsisError(f"the hub cannot open its sockets: {error}", hint="check the folder `run` of the home")
         )
         return ExitCode.CANNOT_START
+    hub.heed_signals()
     lock.ready()
     log.info("hub is ready", extra={"event": "ready"})
     hub.serve()

@@ -132,6 +132,26 @@ def test_a_hub_ends_with_0_when_told_and_leaves_no_socket(hub: HubProcess, numbe
     assert read_lock(hub.home.lock("hub")) is None
 
 
+#: a hub that is told to end in the very moment in which it has said that it is ready
+IN_THAT_MOMENT = """
+import os, signal, sys
+from apsis_bus.hub import main
+from apsis_bus.lock import ServiceLock
+say_ready = ServiceLock.ready
+def ready(lock, **facts):
+    say_ready(lock, **facts)
+    os.kill(os.getpid(), signal.SIGTERM)
+ServiceLock.ready = ready
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_hub_that_is_ready_can_be_told_to_end(home: Home) -> None:
+    command = [sys.executable, "-c", IN_THAT_MOMENT, "--home", str(home.root)]
+    assert subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
+    assert sorted(os.listdir(home.run)) == ["hub.lock"]
+
+
 def test_a_broken_pipe_does_not_end_a_hub(hub: HubProcess) -> None:
     os.kill(hub.pid, signal.SIGPIPE)
 

@@ -167,10 +167,12 @@ def test_a_cap_keeps_head_and_tail_and_tells_the_gap(scene):
 
 def test_sigterm_ends_the_supervisor_and_leaves_runs_running(scene):
     async def body(s) -> None:
-        s.scheduler.start("r1", "/bin/sh", "-c", "sleep 1.5; exit 4")
-        await s.until(lambda: s.scheduler.of("r1"))
+        go = s.root / "go"
+        s.scheduler.start("r1", "/bin/sh", "-c", f"until test -e {go}; do sleep 0.05; done; exit 4")
+        await s.until(lambda: s.scheduler.of("r1") and s.living("r1"))
         assert s.terminate("supervisor") == 0
         assert s.living("r1")
+        go.touch()
         s.begin("supervisor")
         (end,) = await s.ended("r1")
         assert end.exit.code == 4
