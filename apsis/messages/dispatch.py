@@ -260,7 +260,8 @@ class Finished(Body, frozen=True, kw_only=True, tag="finished"):
     #: what ended it was the run's own stop ladder
     stopped: bool = False
     timed_out: bool = False
-    rusage: Usage = Usage()
+    #: of the whole tree; None: nobody is left who was told, or it never started
+    rusage: Usage | None = None
     outputs: dict[str, int] = {}
     #: descendants that could not be ended
     leftovers: int = 0

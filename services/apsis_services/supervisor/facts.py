@@ -52,7 +52,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     exit: Exit
     stopped: bool = False
     timed_out: bool = False
-    rusage: Usage = Usage()
+    #: None: not known
+    rusage: Usage | None = None
     outputs: dict[str, int] = {}
     leftovers: int = 0
 

@@ -146,7 +146,7 @@ def _ending(state: JournalState) -> Ending | None:
         exit=Exit(code=result["code"], signal=result["signal"], error=result["error"], killed_by=result["killed_by"]),
         stopped=result["stopped"],
         timed_out=result["timed_out"],
-        rusage=msgspec.convert(_whole(done["rusage"] or result["rusage"]), Usage),
+        rusage=_usage(done["rusage"] or result["rusage"]),
         outputs=done["outputs"],
         leftovers=done["leftovers"],
     )
@@ -155,5 +155,8 @@ def _ending(state: JournalState) -> Ending | None:
 _SECONDS: Final = frozenset({"utime", "stime"})
 
 
-def _whole(rusage: dict[str, float]) -> dict[str, float | int]:
-    return {name: value if name in _SECONDS else int(value) for name, value in rusage.items()}
+def _usage(rusage: dict[str, float]) -> Usage | None:
+    """Return what was used; None where the journal says nothing of it: zeros would be an answer."""
+    if not rusage:
+        return None
+    return msgspec.convert({name: value if name in _SECONDS else int(value) for name, value in rusage.items()}, Usage)

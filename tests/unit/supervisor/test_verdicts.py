@@ -4,8 +4,14 @@ import itertools
 
 import pytest
 
-from apsis_services.supervisor.verdicts import ADOPTION, TABLE, Holder, Situation, Verdict
-from apsis_services.supervisor.zygote.journal import JournalState
+from apsis.runs.run import Usage
+from apsis_services.supervisor.verdicts import ADOPTION, TABLE, Holder, Situation, Verdict, facts_of
+from apsis_services.supervisor.zygote.journal import JournalState, state_of
+
+CLAIM = {
+    "e": "claim", "dispatch": 1, "job_id": "a", "schedule_time": None, "args_hash": "h", "args": {}, "at": "a",
+    "boot": "b1", "pid": 10, "ticks": 100, "memo": {},
+}  # fmt: skip
 
 
 def situation(phase: str, *, locked: bool, boot: str = "b1", free_for: float = 0.0) -> Verdict:
@@ -39,3 +45,17 @@ def test_what_nobody_adopts_is_looked_into(phase, verdict):
 def test_a_reboot_is_known_at_once_but_a_result_counts():
     assert situation("started", locked=False, boot="b0") is Verdict.LOST_IN_REBOOT
     assert situation("result", locked=False, boot="b0") is Verdict.FINISH
+
+
+def test_a_use_that_nobody_was_told_is_unknown_and_not_zero():
+    result = {
+        "e": "result", "code": 0, "signal": None, "error": "", "killed_by": "", "stopped": False, "timed_out": False,
+        "start": "a", "end": "b", "elapsed": 1.0, "rusage": {}, "maxrss_floor": 0,
+    }  # fmt: skip
+    done = {"e": "done", "at": "b", "rusage": {}, "leftovers": 0, "left": 0, "outputs": {}}
+    ending = facts_of(state_of([CLAIM, result, done], locked=False)).ending
+    assert ending is not None
+    assert (ending.exit.code, ending.rusage) == (0, None)
+    told = facts_of(state_of([CLAIM, result, done | {"rusage": {"utime": 0.5}}], locked=False)).ending
+    assert told is not None
+    assert told.rusage == Usage(utime=0.5)
