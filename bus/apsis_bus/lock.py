@@ -69,7 +69,7 @@ class ServiceLock:
         """
         self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if not _flock(fd):
+        if not take_flock(fd):
             os.close(fd)
             holder = read_lock(self.path)
             raise AlreadyRunning(self.name, holder.pid if holder else None)
@@ -139,7 +139,11 @@ def _is_held(fd: int) -> bool:
     return False
 
 
-def _flock(fd: int) -> bool:
+def take_flock(fd: int) -> bool:
+    """Take an exclusive flock; False: somebody holds it, and does not let go within some milliseconds.
+
+    A child between fork and exec holds its parent's lock for a moment after that parent was killed.
+    """
     for attempt in range(_ATTEMPTS):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,17 +1,11 @@
 """The lock beside the database: two homes may name the same file, and only one scheduler may write it."""
 
-import fcntl
 import json
 import os
-import time
 from pathlib import Path
-from typing import Final
 
+from apsis_bus.lock import take_flock
 from apsis_services.scheduler.refusals import DatabaseRefused, refusing
-
-#: a child between fork and exec holds its parent's lock for some milliseconds after that parent was killed
-_ATTEMPTS: Final = 10
-_PAUSE: Final = 0.02
 
 
 class DatabaseInUse(DatabaseRefused):
@@ -47,7 +41,7 @@ class DatabaseLock:
         with refusing(self.database):
             self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if not _flock(fd):
+        if not take_flock(fd):
             owner, pid = _read(fd)
             os.close(fd)
             raise DatabaseInUse(self.database, owner, pid)
@@ -65,18 +59,6 @@ class DatabaseLock:
             os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = None
-
-
-def _flock(fd: int) -> bool:
-    for attempt in range(_ATTEMPTS):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if attempt < _ATTEMPTS - 1:
-                time.sleep(_PAUSE)
-        else:
-            return True
-    return False
 
 
 def _read(fd: int) -> tuple[str, int | None]:
