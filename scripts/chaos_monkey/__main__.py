@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from apsis_services.supervisor.zygote.identity import read_stat
+from apsis_services.supervisor.zygote.identity import read_stat, signal_verified
 from chaos_monkey import checks, report
 from chaos_monkey.evidence import meet, progress, read_database, read_journals
 from chaos_monkey.jobs import submitted, write_schedules
@@ -20,7 +20,7 @@ from chaos_monkey.killer import Killer, make_failpoints
 from chaos_monkey.ledger import Ledger
 from chaos_monkey.plan import LONG, SERVICES, Plan, make_plan
 from chaos_monkey.rest import Rest
-from chaos_monkey.targets import Targets, send
+from chaos_monkey.targets import Targets
 from chaos_monkey.traffic import Traffic
 from chaos_monkey.verdict import Fault
 from harness.installation import HarnessError, Installation
@@ -52,7 +52,7 @@ class Storm:
         self.failpoints = make_failpoints(work / "failpoints")
         self.ledger = Ledger(work / "ledger")
         self.installation = Installation(
-            submitted(self.ledger.path), home=work / "home", environment={"APSIS_FAILPOINTS": str(self.failpoints)}
+            submitted(self.ledger.path), home=work / "home", environment=self.failpoints.environment
         )
         self.database = work / "home" / "db" / "apsis.db"
         self.targets = Targets(work / "home", self.ledger)
@@ -152,7 +152,7 @@ class Storm:
         for identity in self.targets.everybody(self.work):
             stat = read_stat(identity.pid)
             if stat is not None and stat.identity == identity:
-                send(identity, signal.SIGKILL)
+                signal_verified(*identity, signal.SIGKILL)
 
 
 def arguments() -> argparse.Namespace:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from apsis_services.supervisor.zygote.identity import Identity, start_ticks
+from apsis_services.supervisor.zygote.identity import Identity, signal_verified, start_ticks
 from chaos_monkey.plan import SERVICES, Blow
-from chaos_monkey.targets import Targets, send
+from chaos_monkey.targets import Targets
 from harness.installation import BIN, HarnessError, Installation
+from harness.points import Points
 
 #: seconds for which a point stays armed
 ARMED: Final = 5.0
@@ -59,7 +60,7 @@ class Armed:
 class Killer:
     """Runs in a thread of its own from `begin` to `finish`."""
 
-    def __init__(self, installation: Installation, targets: Targets, failpoints: Path, seed: int) -> None:
+    def __init__(self, installation: Installation, targets: Targets, failpoints: Points, seed: int) -> None:
         self.hits: list[Hit] = []
         #: points that nobody reached in time
         self.missed: list[str] = []
@@ -88,9 +89,9 @@ class Killer:
         self._over.set()
         self._thread.join()
         for name in list(self._armed):
-            (self._failpoints / name).unlink(missing_ok=True)
+            (self._failpoints.folder / name).unlink(missing_ok=True)
         for _, identity in self._stopped:
-            send(identity, signal.SIGCONT)
+            signal_verified(*identity, signal.SIGCONT)
 
     @property
     def idle(self) -> bool:
@@ -121,7 +122,7 @@ class Killer:
             if now > armed.until:
                 self._disarm(name, armed, now)
         for due, identity in [one for one in self._stopped if one[0] <= now]:
-            send(identity, signal.SIGCONT)
+            signal_verified(*identity, signal.SIGCONT)
             self._stopped.remove((due, identity))
         self._recover(now)
         self._starts = [one for one in self._starts if one.poll() is None]
@@ -136,10 +137,8 @@ class Killer:
     def _deal(self, blow: Blow, now: float) -> None:
         if blow.kind == "point" and blow.point not in self._armed:
             word = f"sleep {blow.seconds / 2}" if blow.verb == "sleep" else blow.verb
-            path = self._failpoints / blow.point
-            path.with_name(f"new-{blow.point}").write_text(word)
             self._armed[blow.point] = Armed(blow, now + ARMED)
-            path.with_name(f"new-{blow.point}").rename(path)
+            self._failpoints.arm(blow.point, word)
             return
         self._hit(blow, now)
 
@@ -150,13 +149,13 @@ class Killer:
             if identity is None:
                 continue
             verb = "stop" if blow.kind == "stop" else "kill"
-            if send(identity, signal.SIGSTOP if verb == "stop" else signal.SIGKILL):
+            if signal_verified(*identity, signal.SIGSTOP if verb == "stop" else signal.SIGKILL):
                 self._note(Hit(time.time(), kind, identity.pid, identity.ticks, verb), blow, now)
                 return
 
     def _disarm(self, name: str, armed: Armed, now: float) -> None:
         try:
-            (self._failpoints / name).unlink()
+            (self._failpoints.folder / name).unlink()
         except FileNotFoundError:
             return  # reached at this very moment
         del self._armed[name]
@@ -165,7 +164,7 @@ class Killer:
 
     def _reached(self) -> None:
         """Take note of the points that were reached: whoever did has left the file with its pid."""
-        for path in list((self._failpoints / "reached").iterdir()):
+        for path in list((self._failpoints.folder / "reached").iterdir()):
             name, _, pid = path.name.rpartition(".")
             armed = self._armed.pop(name)
             kind = armed.blow.target
@@ -230,8 +229,9 @@ class Killer:
                 return
 
 
-def make_failpoints(folder: Path) -> Path:
+def make_failpoints(folder: Path) -> Points:
     """Make the folder in which points are armed, with the one in which who reached them is left."""
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "reached").mkdir(parents=True)
-    return folder
+    points = Points(folder)
+    (folder / "reached").mkdir()
+    return points

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from apsis_bus.lock import LockInfo
-from apsis_services.supervisor.zygote.identity import Identity, open_verified, read_stat, send_signal, start_ticks
+from apsis_services.supervisor.zygote.identity import Identity, read_stat, start_ticks
 from apsis_services.supervisor.zygote.journal import read_journal
 from chaos_monkey.ledger import Ledger
 
@@ -92,14 +92,3 @@ def command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[-160:]
     except OSError:
         return ""
-
-
-def send(identity: Identity, number: int) -> bool:
-    """Signal exactly this process; False: it has ended."""
-    pidfd = open_verified(*identity)
-    if pidfd is None:
-        return False
-    try:
-        return send_signal(pidfd, number)
-    finally:
-        os.close(pidfd)
