@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from apsis_services.supervisor.zygote.client import ZygoteClient
+from apsis_services.supervisor.zygote.failure import SpawnError
 from apsis_services.supervisor.zygote.files import living_generations
 from apsis_services.supervisor.zygote.identity import signal_verified, start_ticks
 from apsis_services.supervisor.zygote.journal import JournalState, journal_path, read_journal, run_directory
@@ -166,6 +167,32 @@ class Host:
         client = ZygoteClient(self.spool, self.run_dir, generation)
         await client.ensure()
         await client.retire()
+
+
+@pytest.fixture
+def refusal_to_nobody() -> Callable[[Callable[[], object]], str]:
+    """Why something is refused to an ordinary user, whom a fork of this process becomes; "": it is not. Needs root."""
+
+    def ask(deed: Callable[[], object]) -> str:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+                deed()
+            except SpawnError as error:
+                os.write(writing, str(error).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as said:
+            text = said.read()
+        os.waitpid(pid, 0)
+        return text
+
+    return ask
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from apsis_services.supervisor.zygote.failure import SpawnError
 from apsis_services.supervisor.zygote.request import StartRequest
 from apsis_services.supervisor.zygote.spawn import spawn
 
@@ -129,36 +128,18 @@ def test_a_failing_step_says_which_it_was_also_in_the_forked_child(host):
     assert host.tagged() == []
 
 
-def refused_to_nobody(**facts):
-    """Return why a program cannot be started by an ordinary user, whom a fork of this process becomes."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(65534, 65534, 65534)
-            os.setresuid(65534, 65534, 65534)
-            stop = {"signal": 15, "grace": 1.0}
-            request = StartRequest(7, "r1", 1, "job", None, {}, "h", ["true"], {"PATH": "/bin"}, stop, **facts)
-            spawn(request, [2, 2], str)
-        except SpawnError as error:
-            os.write(writing, str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        text = said.read()
-    os.waitpid(pid, 0)
-    return text
-
-
 @ROOT
-def test_only_as_much_as_this_host_allows_can_be_asked_for_by_an_ordinary_user():
-    too_many = refused_to_nobody(limits={"open_files": 1 << 29})
+def test_only_as_much_as_this_host_allows_can_be_asked_for_by_an_ordinary_user(refusal_to_nobody):
+    def refused(**facts):
+        stop = {"signal": 15, "grace": 1.0}
+        request = StartRequest(7, "r1", 1, "job", None, {}, "h", ["true"], {"PATH": "/bin"}, stop, **facts)
+        return refusal_to_nobody(lambda: spawn(request, [2, 2], str))
+
+    too_many = refused(limits={"open_files": 1 << 29})
     assert "limits.open_files 536870912 cannot be set: this host allows at most" in too_many
-    assert refused_to_nobody(nice=-5) == "nice -5: only root may put a program before others"
-    assert refused_to_nobody(user="root", nice=1).startswith("cannot become user 'root': only root may")
-    assert refused_to_nobody(nice=5, limits={"open_files": 64}) == ""
+    assert refused(nice=-5) == "nice -5: only root may put a program before others"
+    assert refused(user="root", nice=1).startswith("cannot become user 'root': only root may")
+    assert refused(nice=5, limits={"open_files": 64}) == ""
 
 
 @ROOT

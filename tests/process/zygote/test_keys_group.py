@@ -131,23 +131,8 @@ def test_a_step_that_fails_after_the_group_was_made_leaves_none(host):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become one who may not divide it")
-def test_without_a_group_to_divide_the_reason_is_told():
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(65534, 65534, 65534)
-            os.setresuid(65534, 65534, 65534)
-            cgroup.find_base()
-        except SpawnError as error:
-            os.write(writing, str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        told = said.read()
-    os.waitpid(pid, 0)
+def test_without_a_group_to_divide_the_reason_is_told(refusal_to_nobody):
+    told = refusal_to_nobody(cgroup.find_base)
     assert told.startswith("cgroup: ")
     assert "use `limits`" in told
 
