@@ -145,5 +145,5 @@ print(*(spec.name for spec in specs if spec))
     others = {name.partition(".")[0] for name in modules if not name.startswith(("apsis", "__"))}
     assert others <= set(sys.stdlib_module_names)
     heavy = {"asyncio", "subprocess", "threading", "logging", "dataclasses", "inspect", "pathlib", "argparse", "zmq"}
-    heavy |= {"typing", "enum", "re", "json", "signal", "socket", "selectors", "traceback"}
+    heavy |= {"typing", "ctypes", "collections", "enum", "re", "json", "signal", "socket", "selectors", "traceback"}
     assert heavy & others == set()

@@ -1,5 +1,7 @@
 """What stands in for large modules in the zygote does what they do, as far as it is asked."""
 
+import ctypes
+import errno
 import json
 import re
 import typing
@@ -70,6 +72,15 @@ class Point(NamedTuple):
     def of(cls, pair: "tuple[int, int]") -> "Point":
         return cls(*pair)
 
+class Nothing(NamedTuple):
+    pass
+
+def raised(call) -> str:
+    try:
+        return repr(call())
+    except (TypeError, ValueError) as error:
+        return type(error).__name__
+
 class Shape(Protocol):
     def area(self) -> int: ...
 
@@ -90,6 +101,8 @@ facts: Facts = {"a": 1}
 found = [
     Point(1), Point(y=3, x=1), Point.of((4, 5)).sum, Point(1)._replace(y=9), Point(1)._asdict(), Point._fields,
     repr(Point(7)), kind(Point(1)), Point(1) == (1, 2), Point.__doc__, Point.__name__, ANY, KIND, facts,
+    Nothing(), Nothing() == (), raised(Point), raised(lambda: Point(1, 2, 3)), raised(lambda: Point(1, z=2)),
+    raised(lambda: Point(1)._replace(z=2)), hash(Point(1)), isinstance(Point(1), tuple),
 ]
 '''
 
@@ -102,6 +115,21 @@ def test_classes_are_made_as_typing_makes_them(monkeypatch):
         exec(SOURCE, names)
         found.append([str(one) for one in names["found"]])
     assert found[0] == found[1]
+
+
+def test_c_functions_are_called_as_ctypes_calls_them():
+    found = []
+    for module in (ctypes, lean._ctypes()):
+        libc = module.CDLL(None, use_errno=True)
+        closed = libc.close(-1), module.get_errno()
+        buffer = module.create_string_buffer(8)
+        taken = libc.memset(buffer, 65, 3) != 0
+        before = buffer.raw
+        buffer.raw = bytes(8)
+        missing = hasattr(libc, "no_such_function_of_c")
+        found.append((closed, taken, before, buffer.raw, missing, libc.getpid()))
+    assert found[0] == found[1]
+    assert found[0][0] == (-1, errno.EBADF)
 
 
 def test_filling_the_pools_is_bounded():

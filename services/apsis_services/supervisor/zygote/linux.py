@@ -27,6 +27,7 @@ _WAITID: Final = {"x86_64": 247, "aarch64": 95, "riscv64": 95, "loongarch64": 95
 _WAITID_NUMBER: Final = _WAITID.get(os.uname().machine) if sys.maxsize > 2**32 else None
 #: struct siginfo is 128 bytes; si_signo, si_errno, si_code, then (aligned) si_pid, si_uid, si_status
 _SIGINFO: Final = ctypes.create_string_buffer(128)
+_NO_SIGINFO: Final = bytes(128)
 _RUSAGE: Final = ctypes.create_string_buffer(18 * 8)
 
 
@@ -94,7 +95,7 @@ def look_at_end(pid: int) -> Outcome | None:
             return None
         code, status = info.si_code, info.si_status
     else:
-        ctypes.memset(_SIGINFO, 0, 128)
+        _SIGINFO.raw = _NO_SIGINFO
         _check(_SYSCALL(_WAITID_NUMBER, os.P_PID, pid, _SIGINFO, options, _RUSAGE))
         code, ended, _, status = struct.unpack_from("=i4xiIi", _SIGINFO.raw, 8)
         if not ended:
