@@ -5,7 +5,7 @@ import signal
 import sys
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.orphans import find_tagged
+from apsis_services.supervisor.watching.orphans import find_tagged
 from apsis_services.supervisor.zygote.identity import Identity
 from apsis_services.supervisor.zygote.journal import parse_key, read_journal
 from harness.installation import Installation, until

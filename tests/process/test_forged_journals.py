@@ -12,9 +12,9 @@ import pytest
 from apsis.messages.dispatch import Signal, Stop
 from apsis_services.supervisor import stopper as stopper_module
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.spool import Spool
+from apsis_services.supervisor.spool.spool import Spool
 from apsis_services.supervisor.stopper import Stopper
-from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.watching.watch import Watch
 from apsis_services.supervisor.zygote.identity import Identity, boot_id, read_stat, start_ticks
 from apsis_services.supervisor.zygote.journal_file import take_claim
 from apsis_services.supervisor.zygote.keeper import group_of

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from apsis_services.supervisor.pidfd_info import how_it_ended, how_it_ended_unreaped
+from apsis_services.supervisor.watching.pidfd_info import how_it_ended, how_it_ended_unreaped
 from apsis_services.supervisor.zygote.identity import Identity, start_ticks
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from apsis.home import Home
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.orphans import find_tagged
+from apsis_services.supervisor.watching.orphans import find_tagged
 from apsis_services.supervisor.zygote.identity import Identity, boot_id, read_stat, signal_verified
 from apsis_services.supervisor.zygote.journal import JournalState, parse_key
 from apsis_services.supervisor.zygote.orders import StopOrder

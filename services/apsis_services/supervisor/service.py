@@ -21,26 +21,26 @@ from apsis_bus import topics
 from apsis_bus.peer import Delivery, Peer, Published, Refused
 from apsis_bus.service import Service
 from apsis_services.supervisor import protocol as p
-from apsis_services.supervisor.archive import ArchiveReader
-from apsis_services.supervisor.carried import terms_of
 from apsis_services.supervisor.core import Core
 from apsis_services.supervisor.facts import Facts, Key, Phase
-from apsis_services.supervisor.figures import Figures
+from apsis_services.supervisor.figures.figures import Figures
+from apsis_services.supervisor.figures.series import SeriesBook
 from apsis_services.supervisor.limits import open_many_files
-from apsis_services.supervisor.outputs import Pump
-from apsis_services.supervisor.remover import Remover
-from apsis_services.supervisor.reports import Floors, ReportsLog, take_epoch
-from apsis_services.supervisor.room import RoomTeller
-from apsis_services.supervisor.series import SeriesBook
-from apsis_services.supervisor.sparing import Guard
-from apsis_services.supervisor.spool import Spool
-from apsis_services.supervisor.spoolfile import can_punch
-from apsis_services.supervisor.starter import Starter
+from apsis_services.supervisor.outputs.carried import terms_of
+from apsis_services.supervisor.outputs.pump import Pump
+from apsis_services.supervisor.outputs.remover import Remover
+from apsis_services.supervisor.outputs.sparing import Guard
+from apsis_services.supervisor.outputs.spoolfile import can_punch
+from apsis_services.supervisor.spool.archive import ArchiveReader
+from apsis_services.supervisor.spool.reports import Floors, ReportsLog, take_epoch
+from apsis_services.supervisor.spool.room import RoomTeller
+from apsis_services.supervisor.spool.spool import Spool
+from apsis_services.supervisor.starting.starter import Starter
 from apsis_services.supervisor.stopper import Stopper
 from apsis_services.supervisor.tidings import Told
-from apsis_services.supervisor.verdicts import facts_of, streams_of
 from apsis_services.supervisor.voice import SCHEDULER, Voice
-from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.watching.verdicts import facts_of, streams_of
+from apsis_services.supervisor.watching.watch import Watch
 from apsis_services.supervisor.zygote.client import ZygoteClient, ZygoteError
 from apsis_services.supervisor.zygote.identity import boot_id
 from apsis_services.supervisor.zygote.journal import JournalState, read_journal

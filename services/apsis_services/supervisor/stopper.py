@@ -11,10 +11,10 @@ from typing import Final
 
 from apsis.messages.dispatch import Signal, Stop
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.orphans import find_tagged
-from apsis_services.supervisor.spoolfile import SpoolFolder
-from apsis_services.supervisor.verdicts import streams_of
-from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.outputs.spoolfile import SpoolFolder
+from apsis_services.supervisor.watching.orphans import find_tagged
+from apsis_services.supervisor.watching.verdicts import streams_of
+from apsis_services.supervisor.watching.watch import Watch
 from apsis_services.supervisor.zygote import cgroup
 from apsis_services.supervisor.zygote.identity import Identity, Stat, boot_id, read_stat, signal_verified
 from apsis_services.supervisor.zygote.journal import JournalState, read_journal

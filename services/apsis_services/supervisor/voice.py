@@ -13,7 +13,7 @@ from apsis.messages.dispatch import Answers, HostHello, Reports
 from apsis_bus.peer import Peer
 from apsis_services.supervisor import protocol as p
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.reports import ReportsLog
+from apsis_services.supervisor.spool.reports import ReportsLog
 from apsis_services.supervisor.tidings import Told
 
 SCHEDULER: Final = "scheduler"

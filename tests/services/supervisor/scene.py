@@ -34,7 +34,7 @@ from apsis.messages.dispatch import (
 from apsis.messages.outputs import Chunk, Kept, OutputAck, OutputEnd
 from apsis_bus.peer import Delivery, Peer
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.orphans import find_tagged
+from apsis_services.supervisor.watching.orphans import find_tagged
 from apsis_services.supervisor.zygote.identity import boot_id, read_stat
 from apsis_services.supervisor.zygote.journal import parse_key
 

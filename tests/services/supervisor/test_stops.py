@@ -8,7 +8,7 @@ import time
 import pytest
 
 from apsis.messages.dispatch import Revoke, Revoked, Signal, Started, Stop, StopPolicy, TimeoutPolicy
-from apsis_services.supervisor.pidfd_info import how_it_ended
+from apsis_services.supervisor.watching.pidfd_info import how_it_ended
 from apsis_services.supervisor.zygote.journal import journal_path, read_journal, run_directory, run_key
 from apsis_services.supervisor.zygote.orders import StopOrder, write_stop
 

@@ -6,7 +6,7 @@ import pytest
 
 from apsis.messages.dispatch import Process
 from apsis.programs.variables import arg_variable
-from apsis_services.supervisor.environment import TooLarge, check_sizes, child_environment, user_entry
+from apsis_services.supervisor.starting.environment import TooLarge, check_sizes, child_environment, user_entry
 
 OURS = {"PATH": "/opt/bin:/bin", "SECRET": "s", "TZ": "Europe/Zurich", "HOME": "/elsewhere"}
 

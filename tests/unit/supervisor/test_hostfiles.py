@@ -5,9 +5,9 @@ import os
 import pytest
 
 from apsis.home import Home
-from apsis_services.supervisor.env_file import read_env_file
-from apsis_services.supervisor.hostfiles import FILE_MAX, UnusableFile, read_small
-from apsis_services.supervisor.secret_files import Secrets
+from apsis_services.supervisor.starting.env_file import read_env_file
+from apsis_services.supervisor.starting.hostfiles import FILE_MAX, UnusableFile, read_small
+from apsis_services.supervisor.starting.secret_files import Secrets
 
 
 def write(path, content, mode=0o600):

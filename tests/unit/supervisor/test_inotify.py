@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from apsis_services.supervisor.inotify import IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, Inotify
+from apsis_services.supervisor.watching.inotify import IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, Inotify
 
 
 @pytest.fixture

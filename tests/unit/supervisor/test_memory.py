@@ -6,10 +6,10 @@ import os
 import pytest
 
 from apsis.messages.dispatch import Lost, Started
-from apsis_services.supervisor import reports
 from apsis_services.supervisor.facts import Key
 from apsis_services.supervisor.protocol import KeepAcked, KeepReport
-from apsis_services.supervisor.reports import Floors, ReportsLog, take_epoch
+from apsis_services.supervisor.spool import reports
+from apsis_services.supervisor.spool.reports import Floors, ReportsLog, take_epoch
 from apsis_services.supervisor.tidings import Told
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from apsis.messages.outputs import Chunk, Kept, OutputEnd
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.outputs import CREDIT, MESSAGES, Pump
-from apsis_services.supervisor.tail import PIECE
+from apsis_services.supervisor.outputs.pump import CREDIT, MESSAGES, Pump
+from apsis_services.supervisor.outputs.tail import PIECE
 
 
 class Store:

@@ -5,7 +5,7 @@ from pathlib import Path
 from apsis.messages.body import decode
 from apsis.messages.live import SAMPLES, LiveRun, Sample
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.series import SeriesBook, is_due
+from apsis_services.supervisor.figures.series import SeriesBook, is_due
 
 KEY = Key(7, "r1")
 RUN = LiveRun(

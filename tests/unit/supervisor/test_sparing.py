@@ -1,8 +1,8 @@
 """What is given up when the disk is almost full: the largest first, no more than is needed, and told as a gap."""
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.sparing import Unsent, given_up
-from apsis_services.supervisor.tail import PIECE, Piece, Tail
+from apsis_services.supervisor.outputs.sparing import Unsent, given_up
+from apsis_services.supervisor.outputs.tail import PIECE, Piece, Tail
 
 MIB = 1 << 20
 

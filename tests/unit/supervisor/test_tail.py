@@ -1,6 +1,6 @@
 """Positions of one stream: what goes next, what an ack means, what a cap leaves out."""
 
-from apsis_services.supervisor.tail import PIECE, Piece, Tail
+from apsis_services.supervisor.outputs.tail import PIECE, Piece, Tail
 
 
 def test_what_was_appended_goes_in_pieces():

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from apsis.runs.run import Usage
-from apsis_services.supervisor.verdicts import ADOPTION, TABLE, Holder, Situation, Verdict, facts_of
+from apsis_services.supervisor.watching.verdicts import ADOPTION, TABLE, Holder, Situation, Verdict, facts_of
 from apsis_services.supervisor.zygote.journal import JournalState, state_of
 
 CLAIM = {

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from apsis_services.supervisor import watch as watch_module
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.spool import Spool
-from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.spool.spool import Spool
+from apsis_services.supervisor.watching import orphan_watch
+from apsis_services.supervisor.watching.watch import Watch
 from apsis_services.supervisor.zygote.identity import Identity, boot_id, start_ticks
 from apsis_services.supervisor.zygote.journal import JournalState
 from apsis_services.supervisor.zygote.journal_file import JournalFile, revoke, take_claim
@@ -111,8 +111,8 @@ def test_a_run_of_another_boot_is_lost_at_once(spool):
 
 @pytest.mark.parametrize(("started", "reason"), [(False, "unknown whether it started"), (True, "exit status unknown")])
 def test_a_run_that_nobody_holds_and_nothing_is_left_of_is_lost(spool, monkeypatch, started, reason):
-    monkeypatch.setattr(watch_module, "ADOPTION", 0.1)
-    monkeypatch.setattr("apsis_services.supervisor.verdicts.ADOPTION", 0.1)
+    monkeypatch.setattr(orphan_watch, "ADOPTION", 0.1)
+    monkeypatch.setattr("apsis_services.supervisor.watching.verdicts.ADOPTION", 0.1)
 
     async def play(_: Watch, ear: Ear) -> None:
         journal = claim(spool, "r1", started=started)
@@ -124,7 +124,7 @@ def test_a_run_that_nobody_holds_and_nothing_is_left_of_is_lost(spool, monkeypat
 
 
 def test_a_result_that_nobody_finishes_is_handed_over_once(spool, monkeypatch):
-    monkeypatch.setattr("apsis_services.supervisor.verdicts.ADOPTION", 0.0)
+    monkeypatch.setattr("apsis_services.supervisor.watching.verdicts.ADOPTION", 0.0)
 
     async def play(watch: Watch, ear: Ear) -> None:
         journal = claim(spool, "r1", started=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from apsis.home import Home
-from apsis_services.supervisor.hostfiles import UnusableFile, read_small
+from apsis_services.supervisor.starting.hostfiles import UnusableFile, read_small
 
 #: below the home's `keys`
 FOLDER: Final = "secrets"

@@ -11,10 +11,10 @@ from typing import Final
 
 from apsis.failpoints import reach
 from apsis.messages.outputs import Chunk, Kept, OutputEnd, ToStore
-from apsis_services.supervisor.carried import FIRST_DELAY, PLAIN, Output, Terms
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.spoolfile import Marks, SpoolFolder
-from apsis_services.supervisor.tail import PIECE, Piece, Tail
+from apsis_services.supervisor.outputs.carried import FIRST_DELAY, PLAIN, Output, Terms
+from apsis_services.supervisor.outputs.spoolfile import Marks, SpoolFolder
+from apsis_services.supervisor.outputs.tail import PIECE, Piece, Tail
 
 #: bytes sent and not yet acked, over all runs
 CREDIT: Final = 8 * PIECE

@@ -14,11 +14,11 @@ import msgspec
 
 from apsis.home import Home
 from apsis.messages.dispatch import Process, Start
-from apsis_services.supervisor.env_file import read_env_file
-from apsis_services.supervisor.environment import TooLarge, check_sizes, child_environment, user_entry
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.hostfiles import UnusableFile
-from apsis_services.supervisor.secret_files import Secrets
+from apsis_services.supervisor.starting.env_file import read_env_file
+from apsis_services.supervisor.starting.environment import TooLarge, check_sizes, child_environment, user_entry
+from apsis_services.supervisor.starting.hostfiles import UnusableFile
+from apsis_services.supervisor.starting.secret_files import Secrets
 from apsis_services.supervisor.zygote.client import ZygoteClient, ZygoteError
 from apsis_services.supervisor.zygote.identity import Identity, read_stat
 from apsis_services.supervisor.zygote.records import StopFacts, TimeoutFacts

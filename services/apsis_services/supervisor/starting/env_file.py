@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from apsis_services.supervisor.hostfiles import UnusableFile, read_small
+from apsis_services.supervisor.starting.hostfiles import UnusableFile, read_small
 
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(.*)")
 _DOUBLE: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?')

@@ -12,7 +12,7 @@ import psutil
 from apsis.messages.body import encode
 from apsis.messages.live import LiveHost, LiveProcess, LiveRun
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.roots import Root
+from apsis_services.supervisor.figures.roots import Root
 from apsis_services.supervisor.zygote.identity import start_ticks
 
 #: processes of one tree that are told; the sums count all

@@ -13,9 +13,9 @@ import msgspec
 
 from apsis.messages.dispatch import Report
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.guarded import seal, unseal, unseal_at
 from apsis_services.supervisor.outbox import Ledger
 from apsis_services.supervisor.protocol import KeepAcked, KeepReport
+from apsis_services.supervisor.spool.guarded import seal, unseal, unseal_at
 from apsis_services.supervisor.tidings import Told
 
 #: bytes of log above which it is rewritten once all is acked

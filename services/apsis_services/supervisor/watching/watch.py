@@ -2,6 +2,7 @@
 
 inotify tells of each line and of the end of each holder (the kernel closes its journal). A slow sweep
 asks again for those that run long, since a queue may overflow; it sleeps when nothing runs.
+What nobody holds is for `orphan_watch`.
 """
 
 import asyncio
@@ -10,12 +11,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.inotify import (
+from apsis_services.supervisor.watching.alarms import Alarms
+from apsis_services.supervisor.watching.inotify import (
     IN_CLOSE_WRITE,
     IN_CREATE,
     IN_MODIFY,
@@ -23,11 +24,8 @@ from apsis_services.supervisor.inotify import (
     Change,
     Inotify,
 )
-from apsis_services.supervisor.orphan_results import write_result
-from apsis_services.supervisor.orphans import find_tagged, is_gone, open_program
-from apsis_services.supervisor.pidfd_info import Ended, how_it_ended, how_it_ended_unreaped
-from apsis_services.supervisor.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS, Situation, Verdict
-from apsis_services.supervisor.zygote.identity import Identity, open_verified
+from apsis_services.supervisor.watching.orphan_watch import OrphanWatch
+from apsis_services.supervisor.watching.watched import Hears, Watched
 from apsis_services.supervisor.zygote.journal import (
     JOURNAL_BYTES,
     JournalState,
@@ -42,9 +40,6 @@ from apsis_services.supervisor.zygote.records import parse_records
 SWEEP: Final = 10.0
 #: seconds in which changes are gathered when they come without a pause
 GATHER: Final = 0.002
-#: how often, and after how many seconds each, the kernel is asked how an orphan ended: whoever inherits it waits for it
-ASKS: Final = 20
-ASK_PAUSE: Final = 0.05
 #: seconds between two looks at output that the kernel cannot tell of
 POLL: Final = 0.5
 #: seconds after which a claim that never came into place is taken away
@@ -55,43 +50,13 @@ _NAME: Final = re.compile(r"(?P<key>.+)\.j(?:\.\d+\.tmp)?\Z")
 log = logging.getLogger("supervisor")
 
 
-class Hears(Protocol):
-    """Who is told what the journals say."""
-
-    def journal_seen(self, key: Key, state: JournalState) -> None:
-        """A journal is in a phase that it was not known to be in."""
-
-    def run_missing(self, key: Key, reason: str) -> None:
-        """What became of a run cannot be known."""
-
-    def run_abandoned(self, key: Key, state: JournalState) -> None:
-        """The program has ended and nobody is left to end its leftovers and to write `done`."""
-
-
-@dataclass(slots=True)
-class Watched:
-    """One run that has a journal here."""
-
-    state: JournalState
-    #: monotonic seconds since when nobody holds it; None: it is held
-    free_since: float | None = None
-    #: pidfd of what is left of it, while that lives without a holder
-    pidfd: int | None = None
-    #: that is the program itself, and not only something that it left
-    is_program: bool = False
-    over: bool = False
-
-
 class Watch:
     """Knows the state of each journal in the spool."""
 
     def __init__(self, spool: Path, boot: str, epoch: str, hears: Hears) -> None:
         self.runs: dict[Key, Watched] = {}
         self.live = 0
-        self._spool = spool
         self._folder = spool / "journals"
-        self._boot = boot
-        self._epoch = epoch
         self._hears = hears
         self._inotify = Inotify()
         self._journals_watch = self._inotify.add(self._folder, IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE)
@@ -99,9 +64,9 @@ class Watch:
         self._output_watches: dict[Key, int] = {}
         self._on_output: Callable[[Key], None] = lambda _key: None
         self._loop = asyncio.get_running_loop()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._alarms = Alarms()
+        self._orphans = OrphanWatch(spool, boot, epoch, self.runs, self._probe, hears, self._alarms)
         self._last_read = 0.0
-        self._searching: set[Key] = set()
         #: runs for whose folders the kernel has no watch left
         self._polled: set[Key] = set()
 
@@ -115,12 +80,11 @@ class Watch:
 
     def close(self) -> None:
         """Stop watching; the runs go on."""
-        for timer in self._timers.values():
-            timer.cancel()
+        self._alarms.close()
         self._loop.remove_reader(self._inotify.fd)
         self._inotify.close()
         for watched in self.runs.values():
-            self._let_go(watched)
+            self._orphans.let_go(watched)
 
     def scan(self) -> None:
         """Read every journal, as at the start; and take away claims that a killed shim left half made."""
@@ -146,9 +110,12 @@ class Watch:
         if watched is None:
             watched = self.runs[key] = Watched(state._replace(phase="none"))
             self.live += 1
-            self._wake("sweep", SWEEP, self._sweep)
+            self._alarms.wake("sweep", SWEEP, self._sweep)
         self._take(key, watched, state)
         return state
+
+    def _probe(self, key: Key) -> JournalState:
+        return self.look(key, probe=True)
 
     def _take(self, key: Key, watched: Watched, state: JournalState) -> None:
         old, was_stuck = watched.state.phase, watched.state.stuck is not None
@@ -156,12 +123,11 @@ class Watch:
         watched.free_since = None if state.locked else (watched.free_since or self._loop.time())
         if state.settled:
             self.live -= 1
-            self._let_go(watched)
-            self._searching.discard(key)
+            self._orphans.settled(key, watched)
         if state.phase != old or was_stuck != (state.stuck is not None):
             self._hears.journal_seen(key, state)
         if not state.locked and not state.settled:
-            self._judge(key, watched)
+            self._orphans.judge(key, watched)
 
     def drop(self, key: Key) -> None:
         """The journal is archived: know it no longer."""
@@ -170,7 +136,7 @@ class Watch:
         if watched is not None:
             if not watched.state.settled:
                 self.live -= 1
-            self._let_go(watched)
+            self._orphans.let_go(watched)
 
     # Changes
 
@@ -188,7 +154,7 @@ class Watch:
                     "output is polled: %s (sysctl fs.inotify.max_user_watches)", error, extra={"event": "polled"}
                 )
             self._polled.add(key)
-            self._wake("poll", POLL, self._poll)
+            self._alarms.wake("poll", POLL, self._poll)
             return True
         self._output_watches[key] = number
         self._outputs[number] = key
@@ -206,7 +172,7 @@ class Watch:
         for key in tuple(self._polled):
             self._on_output(key)
         if self._polled:
-            self._wake("poll", POLL, self._poll)
+            self._alarms.wake("poll", POLL, self._poll)
 
     def _readable(self) -> None:
         """Take the changes; when they come without a pause, rest a little, so that many are one turn's work."""
@@ -214,7 +180,7 @@ class Watch:
         now = self._loop.time()
         if now - self._last_read < GATHER:
             self._loop.remove_reader(self._inotify.fd)
-            self._wake("gather", GATHER, self._listen)
+            self._alarms.wake("gather", GATHER, self._listen)
         self._last_read = now
 
     def _listen(self) -> None:
@@ -244,134 +210,12 @@ class Watch:
             for key in tuple(self._output_watches):
                 self._on_output(key)
 
-    # Runs that nobody holds
-
-    def _judge(self, key: Key, watched: Watched) -> None:
-        free_for = self._loop.time() - (watched.free_since or 0.0)
-        verdict = Situation(watched.state, self._boot, free_for).verdict
-        if watched.over or watched.pidfd is not None:
-            return
-        match verdict:
-            case Verdict.WAIT:
-                self._wake("adoption", ADOPTION + 0.05, self._look_at_free)
-            case Verdict.SEARCH:
-                self._searching.add(key)
-                self._wake("search", 0.0, self._search)
-            case Verdict.FINISH:
-                watched.over = True
-                self._hears.run_abandoned(key, watched.state)
-            case Verdict.LOST_IN_REBOOT:
-                self._lose(key, watched, LOST_IN_REBOOT)
-            case Verdict.SETTLED:
-                pass
-
-    def _look_at_free(self) -> None:
-        for key, watched in list(self.runs.items()):
-            if watched.free_since is not None and not watched.state.settled and not watched.over:
-                self.look(key, probe=True)
-
-    def _search(self) -> None:
-        """Look for what lives of the runs without a holder, all in one walk."""
-        keys, self._searching = self._searching, set()
-        found = find_tagged(self._epoch, keys)
-        for key in keys:
-            watched = self.runs.get(key)
-            if watched is None or self.look(key, probe=True).locked or watched.over:
-                continue
-            if watched.state.phase not in REASONS:  # its end is written
-                continue
-            pidfd, dead = open_program(watched.state)
-            if dead is not None and self._conclude(key, watched, dead):
-                continue
-            if found[key] and is_gone(watched.state) and self._conclude(key, watched, Ended(None, None)):
-                continue  # nobody saw its end; what it left behind must not keep the run for ever
-            watched.is_program = pidfd is not None
-            if pidfd is None:
-                pidfd = next((fd for who in found[key] if (fd := open_verified(*who)) is not None), None)
-            if pidfd is None:
-                self._lose(key, watched, REASONS[watched.state.phase])
-            elif watched.pidfd is None:
-                log.info(
-                    "run %s lives without its shim; it is watched", key.run_id,
-                    extra={"event": "orphan_watched", "run": key.run_id},
-                )  # fmt: skip
-                watched.pidfd = pidfd
-                self._loop.add_reader(pidfd, self._orphan_ended, key)
-            else:
-                os.close(pidfd)
-
-    def _orphan_ended(self, key: Key) -> None:
-        watched = self.runs[key]
-        assert watched.pidfd is not None
-        if watched.is_program:
-            self._loop.remove_reader(watched.pidfd)
-            self._ask_how(key, ASKS)
-        else:
-            self._search_again(key, watched)
-
-    def _ask_how(self, key: Key, times: int) -> None:
-        """Ask the kernel how a program ended that was nobody's child here; what it does not tell is not known."""
-        watched = self.runs.get(key)
-        if watched is None or watched.pidfd is None or watched.state.settled:
-            return
-        assert watched.state.pid is not None
-        assert watched.state.ticks is not None
-        who = Identity(watched.state.pid, watched.state.ticks)
-        ended = how_it_ended(watched.pidfd) or how_it_ended_unreaped(who)
-        if ended is None and times:
-            self._loop.call_later(ASK_PAUSE, self._ask_how, key, times - 1)
-            return
-        if ended is not None:
-            self._conclude(key, watched, ended)
-        self._search_again(key, watched)
-
-    def _conclude(self, key: Key, watched: Watched, ended: Ended) -> bool:
-        """Write how an orphan ended; False: it could not be written, and is as good as not known."""
-        try:
-            written = write_result(self._spool, str(key), watched.state, ended)
-        except OSError as error:
-            log.warning(
-                "run %s: its end cannot be written: %s", key.run_id, error.strerror,
-                extra={"event": "orphan_unwritten", "run": key.run_id},
-            )  # fmt: skip
-            return False
-        if written:
-            told = "the kernel told how it ended" if ended.known else "nobody saw how it ended"
-            log.info("run %s: %s", key.run_id, told, extra={"event": "orphan_ended", "run": key.run_id})
-        return written
-
-    def _search_again(self, key: Key, watched: Watched) -> None:
-        self._let_go(watched)
-        self._searching.add(key)
-        self._wake("search", 0.0, self._search)
-
-    def _lose(self, key: Key, watched: Watched, reason: str) -> None:
-        watched.over = True
-        self._hears.run_missing(key, reason)
-
-    def _let_go(self, watched: Watched) -> None:
-        if watched.pidfd is not None:
-            self._loop.remove_reader(watched.pidfd)
-            os.close(watched.pidfd)
-            watched.pidfd = None
-
-    # Timers
-
-    def _wake(self, name: str, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back once after some seconds, unless that is arranged already."""
-        if name not in self._timers:
-            self._timers[name] = self._loop.call_later(seconds, self._ring, name, callback)
-
-    def _ring(self, name: str, callback: Callable[[], None]) -> None:
-        del self._timers[name]
-        callback()
-
     def _sweep(self) -> None:
         for key, watched in list(self.runs.items()):
             if not watched.state.settled and not watched.over:
                 self.look(key, probe=True)
         if self.live:
-            self._wake("sweep", SWEEP, self._sweep)
+            self._alarms.wake("sweep", SWEEP, self._sweep)
 
 
 def _read_held(path: str) -> JournalState:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.pidfd_info import Ended, how_it_ended_unreaped
+from apsis_services.supervisor.watching.pidfd_info import Ended, how_it_ended_unreaped
 from apsis_services.supervisor.zygote.identity import Identity, open_verified, read_stat
 from apsis_services.supervisor.zygote.journal import JournalState
 from apsis_services.supervisor.zygote.request import EPOCH, JOURNAL, RUN

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from apsis_services.supervisor.pidfd_info import Ended
-from apsis_services.supervisor.verdicts import REASONS
+from apsis_services.supervisor.watching.pidfd_info import Ended
+from apsis_services.supervisor.watching.verdicts import REASONS
 from apsis_services.supervisor.zygote.journal import JournalState
 from apsis_services.supervisor.zygote.journal_file import take_over
 from apsis_services.supervisor.zygote.orders import read_stop

@@ -8,8 +8,8 @@ import msgspec
 from apsis.messages.live import SAMPLES
 from apsis.messages.outputs import KeepPolicy
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.spoolfile import SpoolFolder
-from apsis_services.supervisor.tail import Tail
+from apsis_services.supervisor.outputs.spoolfile import SpoolFolder
+from apsis_services.supervisor.outputs.tail import Tail
 from apsis_services.supervisor.zygote.journal import JournalState
 
 #: seconds without an ack until a stream is sent again, doubling

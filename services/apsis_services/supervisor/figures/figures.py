@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from apsis.messages.live import LiveHost
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.roots import Root
-from apsis_services.supervisor.series import SeriesBook
-from apsis_services.supervisor.watch import Watch
+from apsis_services.supervisor.figures.roots import Root
+from apsis_services.supervisor.figures.series import SeriesBook
+from apsis_services.supervisor.watching.watch import Watch
 from apsis_services.supervisor.zygote.identity import Identity
 from apsis_services.supervisor.zygote.stamps import stamp_now
 
 if TYPE_CHECKING:
-    from apsis_services.supervisor.samples import Sampler
+    from apsis_services.supervisor.figures.samples import Sampler
 
 #: seconds between two samples; longer, where sampling would take more than `SHARE` of the time
 INTERVAL = 2.0
@@ -60,7 +60,7 @@ class Figures:
         loop = asyncio.get_running_loop()
         began = loop.time()
         if self._sampler is None:
-            from apsis_services.supervisor.samples import Sampler
+            from apsis_services.supervisor.figures.samples import Sampler
 
             self._sampler = Sampler(self._host)
         self._sampler.take(roots)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from apsis_services.supervisor.facts import Key
-from apsis_services.supervisor.outputs import Pump
+from apsis_services.supervisor.outputs.pump import Pump
 
 #: seconds between two looks at the disk while something is not sent
 LOOK: Final = 1.0

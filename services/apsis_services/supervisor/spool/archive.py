@@ -7,8 +7,8 @@ from typing import Final
 from apsis.times import parse_time
 from apsis_services.supervisor.facts import Facts, Key
 from apsis_services.supervisor.protocol import FromArchive, ReadArchive
-from apsis_services.supervisor.spool import Spool
-from apsis_services.supervisor.verdicts import facts_of
+from apsis_services.supervisor.spool.spool import Spool
+from apsis_services.supervisor.watching.verdicts import facts_of
 from apsis_services.supervisor.zygote.journal import read_journal
 
 #: journals read in one go

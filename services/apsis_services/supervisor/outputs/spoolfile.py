@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from apsis_services.supervisor.guarded import seal, unseal
+from apsis_services.supervisor.spool.guarded import seal, unseal
 
 _PUNCH: Final = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _BLOCK: Final = 4096

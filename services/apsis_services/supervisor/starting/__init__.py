@@ -1,0 +1,1 @@
+"""Having a program started: its request, its whole environment, and the files of the host that this is made from."""
