@@ -49,6 +49,12 @@ BELOW = {
         "",
         "tests/unit/journal/test_journal.py::test_an_archived_run_is_claimed_for_ever",
     ),
+    "a start is claimed in whatever spool is there": (
+        "zygote/journal_file.py",
+        "if found != epoch.encode():",
+        "if False:",
+        "tests/unit/journal/test_claims_of_a_spool.py::test_a_start_that_was_ordered_for_another_spool_is_not_claimed",
+    ),
 }
 
 

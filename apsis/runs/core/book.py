@@ -135,8 +135,8 @@ class Book:
         self.ahead = 0
         #: how often a waiting run was looked at: tests count it
         self.looks = 0
-        #: (journal, id there): runs that go by another number here
-        self.aliases: dict[tuple[int, str], str] = {}
+        #: (host, journal, id there): runs that go by another number here, finished ones too
+        self.aliases = dict(stored.aliases)
         self._versions: dict[str, Job | None] = {}
         self._conditions: dict[str, list[Condition]] = {}
         self._restore(stored)
@@ -181,9 +181,9 @@ class Book:
         """Return any run, wherever it is kept."""
         return self.rows.get(run_id) or self.fresh.get(run_id) or self.archive.run(run_id)
 
-    def find_held(self, journal: int, run_id: str) -> RunRow | None:
+    def find_held(self, host: str, journal: int, run_id: str) -> RunRow | None:
         """Return the run that a host has under this number and id; number 0: the host does not tell it."""
-        alias = self.aliases.get((journal, run_id))
+        alias = self.aliases.get((host, journal, run_id))
         row = self.find(alias or run_id)
         if row is None or alias:
             return row
@@ -216,7 +216,7 @@ class Book:
             return
         run = row.run
         if run.held_as:
-            self.aliases[run.journal, run.held_as] = run.run_id
+            self.aliases[run.host or "", run.journal, run.held_as] = run.run_id
         if run.state in FINISHED:
             self._conditions.pop(run.run_id, None)
             return

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from apsis.messages.dispatch import Answer, Answers, Forget, HostHello, Start, Stop
 from apsis.runs.core.book import BEFORE, Book, Host
 from apsis.runs.core.inputs import RoomSeen
-from apsis.runs.core.renewal import ask, notice, owes, renew
+from apsis.runs.core.renewal import ask, has_settled, notice, owes, renew
 from apsis.runs.core.rows import CommandRow, HostRow, RunRow
 from apsis.runs.core.turn import Turn
 from apsis.runs.core.waiting import ForHost, ForRoom, ForSlot
@@ -43,6 +43,9 @@ def hello(turn: Turn, message: HostHello) -> None:
         _lose_spool(turn, host, row.epoch)
     elif row.boot not in {"", message.boot} or (host.counting is None and _may_have_lost(book, host)):
         # a cut of the power may have taken journals, and brought back some that were archived
+        ask(turn, host)
+    elif host.counting is None and has_settled(book, host):
+        # we were killed after that answer, before all was told that was asked for on its account
         ask(turn, host)
     if host.row.journal != book.journal and host.counting is None:
         if why or owes(book, message, row):

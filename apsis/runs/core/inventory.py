@@ -18,6 +18,7 @@ from apsis.runs.core.hosts import MAYBE_STARTED, forget
 from apsis.runs.core.making import expand_run, new_row, schedule_run
 from apsis.runs.core.memo import Memo, read_memo
 from apsis.runs.core.outcomes import apply, said
+from apsis.runs.core.renewal import ask, has_settled
 from apsis.runs.core.rows import RunRow, args_key
 from apsis.runs.core.starts import order_start
 from apsis.runs.core.stops import order_again
@@ -36,9 +37,10 @@ def held(turn: Turn, host: Host, report: Held) -> None:
     """Take over one run of a host: make it, or correct it."""
     book = turn.book
     host.told.add((report.journal, report.run_id))
+    report = _as_owed(turn, host, report)
     if (number := _NUMBER.fullmatch(report.run_id)) and report.journal != book.journal:
         _raise_to(turn, int(number[1]))
-    row = book.find_held(report.journal, report.run_id)
+    row = book.find_held(host.row.host, report.journal, report.run_id)
     is_free = row is None and book.find(report.run_id) is None
     if row is not None and not _same(turn, row, report):
         is_free = _renumber(turn, row, report)
@@ -59,6 +61,25 @@ def held(turn: Turn, host: Host, report: Held) -> None:
         remember(turn, book.find(row.run.run_id) or row)
     if told is not None and not isinstance(told, Started) and not report.archived:
         forget(turn, host, report.journal, report.run_id)
+
+
+def owe(turn: Turn, host: Host, journal: int, run_id: str) -> None:
+    """Remember an end that is acknowledged before it is known here whose it is.
+
+    Its host takes it for told from then on, whatever becomes of us: without this its successors would never be made.
+    """
+    name = f"{journal}:{run_id}"
+    if name not in host.row.owed:
+        turn.keep_host(host, replace(host.row, owed=[*host.row.owed, name]))
+
+
+def _as_owed(turn: Turn, host: Host, report: Held) -> Held:
+    """Take an end for one that nothing has followed from, where it was acknowledged only because it was not known."""
+    name = f"{report.journal}:{report.run_id}"
+    if name not in host.row.owed:
+        return report
+    turn.keep_host(host, replace(host.row, owed=[other for other in host.row.owed if other != name]))
+    return replace(report, told=False)
 
 
 def _raise_to(turn: Turn, number: int) -> None:
@@ -191,7 +212,13 @@ def _as_begun(turn: Turn, host: Host, row: RunRow, report: Held, actor: str) -> 
     """Let a run that counts as not begun enter `starting` when it did."""
     memo = read_memo(report.memo)
     facts = replace(row.facts, process=None, claimed=True, epoch=host.row.epoch, booted=host.row.boot)
-    facts = replace(facts, success_codes=memo.success_codes, own_signal=memo.own_signal, own_grace=memo.own_grace)
+    facts = replace(
+        facts,
+        success_codes=memo.success_codes,
+        error_codes=memo.error_codes,
+        own_signal=memo.own_signal,
+        own_grace=memo.own_grace,
+    )
     job = turn.book.version(row.run.job_version)
     changes = _bound(turn, row, job) if job is not None else {}
     reason = f"it was started on host {host.row.host} before the database was put back from a backup"
@@ -246,11 +273,14 @@ def counted(turn: Turn, host: Host, report: Counted) -> None:
     command = book.commands.get(host.row.host, {}).get(report.dispatch)
     if command is not None:
         turn.settle(command)
-    turn.keep_host(host, replace(host.row, journal=book.journal, heard=turn.at))
+    turn.keep_host(host, replace(host.row, journal=book.journal, heard=turn.at, owed=[]))
     turn.sys_event("inventory", host=host.row.host, runs=report.count)
     for run_id in sorted(host.asked & host.busy):
         _settle(turn, host, book.rows[run_id])
     host.told.clear()
+    if has_settled(book, host):
+        # that was said while it told, and may be of a run that lies too long in the archive to have been told
+        ask(turn, host, everything=True)
     book.agenda.extend(book.waiting.all_of(ForHost(host.row.host)))
 
 

@@ -16,6 +16,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected: bool | None = None
     schedule: str | None = None
     success_codes: tuple[int, ...] = (0,)
+    error_codes: tuple[int, ...] = ()
     own_signal: int = 15
     own_grace: float = 60.0
     late_after: float = 60.0
@@ -28,6 +29,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Facts(
             schedule=self.schedule,
             success_codes=self.success_codes,
+            error_codes=self.error_codes,
             own_signal=self.own_signal,
             own_grace=self.own_grace,
             late_after=self.late_after,
@@ -43,6 +45,7 @@ def memo_of(row: RunRow) -> dict[str, Any]:
         expected=run.expected,
         schedule=facts.schedule,
         success_codes=facts.success_codes,
+        error_codes=facts.error_codes,
         own_signal=facts.own_signal,
         own_grace=facts.own_grace,
         late_after=facts.late_after,

@@ -51,6 +51,11 @@ class MemoryTables:
             cursors=list(self.cursors.values()),
             hosts=list(self.hosts.values()),
             commands=[self.commands[key] for key in sorted(self.commands)],
+            aliases={
+                (row.run.host or "", row.run.journal, row.run.held_as): row.run.run_id
+                for row in self.runs.values()
+                if row.run.held_as and row.run.state in FINISHED
+            },
         )
 
     def commit(self, effects: Effects) -> None:

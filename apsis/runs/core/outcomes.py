@@ -1,5 +1,7 @@
 """What a host says of one run, applied to it: that its program runs, how it ended, that it is lost or was revoked."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from apsis.messages.dispatch import Finished, Lost, Revoked, Started, Stuck
@@ -10,6 +12,9 @@ from apsis.runs.core.turn import Turn
 from apsis.runs.run import Exit
 from apsis.runs.states import FINISHED, State
 from apsis.times import parse_time, to_micros
+
+JOURNAL_LOST: Final = "it had begun, and its host has lost its journal since: how it ended is not known"
+_BEGUN: Final = frozenset({State.RUNNING, State.STOPPING})
 
 
 def apply(turn: Turn, row: RunRow, report: Started | Stuck | Finished | Lost | Revoked, actor: str) -> RunRow:
@@ -26,6 +31,9 @@ def apply(turn: Turn, row: RunRow, report: Started | Stuck | Finished | Lost | R
         return _stuck(turn, row, report, actor)
     if isinstance(report, Lost):
         return turn.move(row, State.ERROR, report.reason, actor=actor, exit=Exit(error=report.reason), pid=None)
+    if row.run.state in _BEGUN:
+        # a cut of the power took the claim of its start, else nobody could have taken it again
+        return turn.move(row, State.ERROR, JOURNAL_LOST, actor=actor, exit=Exit(error=JOURNAL_LOST), pid=None)
     if _is_of_the_past(turn, row):
         # the claim was taken in another spool or boot than its start was sent to: that one may have been obeyed there
         return turn.move(row, State.ERROR, MAYBE_STARTED, actor=actor, exit=Exit(error=MAYBE_STARTED), pid=None)
@@ -117,6 +125,8 @@ def outcome(row: RunRow, report: Finished) -> tuple[State, str]:
     stopping = report.stopped or row.run.state is State.STOPPING
     if exit_.code is not None and exit_.code in facts.success_codes:
         return State.SUCCESS, row.run.reason if stopping else ""
+    if exit_.code is not None and exit_.code in facts.error_codes:
+        return State.ERROR, f"exit {exit_.code}: it could not be carried out; its output says why"
     if exit_.signal is not None and stopping and not facts.killed and exit_.signal == facts.own_signal:
         return State.SUCCESS, row.run.reason
     if exit_.code is not None:

@@ -89,13 +89,23 @@ def _take_back(turn: Turn, host: Host, command: CommandRow, old: int) -> None:
         turn.keep_host(host, replace(host.row, forget=[*host.row.forget, *names]))
 
 
+def has_settled(book: Book, host: Host) -> bool:
+    """Say whether a host has answered a start as settled, and what became of its run is not known yet."""
+    open_ = {row.run_id for row in book.commands.get(host.row.host, {}).values() if isinstance(row.command, Start)}
+    rows = (book.rows[run_id] for run_id in host.busy - open_)
+    return any(not row.facts.claimed and row.facts.process is None for row in rows)
+
+
 def ask(turn: Turn, host: Host, *, everything: bool = False) -> None:
-    """Ask a host for every run that it holds; of its archive only what may not be known here, or `everything`."""
+    """Ask a host for every run that it holds; of its archive only what may not be known here, or `everything`.
+
+    What was settled before its start came again may lie there for long: then everything is asked for, in any case.
+    """
     for command in list(turn.book.commands.get(host.row.host, {}).values()):
         if isinstance(command.command, Inventory):
             turn.settle(command)
     since = ""
-    if host.row.heard and not everything:
+    if host.row.heard and not everything and not has_settled(turn.book, host):
         since = format_time(parse_time(host.row.heard) - MARGIN)
     host.told.clear()
     # one whose start is not answered yet may be claimed while the host counts, and is not told then

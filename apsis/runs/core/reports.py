@@ -3,9 +3,9 @@
 from msgspec.structs import replace
 
 from apsis.messages.dispatch import Counted, Finished, Held, Lost, Report, Reports, Revoked, Started, Stuck
-from apsis.runs.core.book import Host
+from apsis.runs.core.book import BEFORE, Host
 from apsis.runs.core.hosts import connected, forget
-from apsis.runs.core.inventory import counted, held
+from apsis.runs.core.inventory import counted, held, owe
 from apsis.runs.core.outcomes import apply, said
 from apsis.runs.core.renewal import ask
 from apsis.runs.core.rows import RunRow
@@ -38,9 +38,9 @@ def _apply(turn: Turn, host: Host, report: Report) -> None:
     elif isinstance(report, Counted):
         counted(turn, host, report)
     else:
-        row = turn.book.find_held(report.journal, report.run_id)
-        if row is None:
-            _unknown(turn, host, report)
+        row = turn.book.find_held(host.row.host, report.journal, report.run_id)
+        if row is None or row.run.state in BEFORE:
+            _unknown(turn, host, report, row)
         else:
             _take(turn, host, row, report)
 
@@ -60,13 +60,20 @@ def _take(turn: Turn, host: Host, row: RunRow, report: Started | Stuck | Finishe
         forget(turn, host, report.journal or turn.book.journal_of(row), report.run_id)
 
 
-def _unknown(turn: Turn, host: Host, report: Started | Stuck | Finished | Lost | Revoked) -> None:
-    """Record a report about a run that the database lacks; what its host knows of it is asked for."""
+def _unknown(turn: Turn, host: Host, report: Started | Stuck | Finished | Lost | Revoked, row: RunRow | None) -> None:
+    """Record a report about a run that the database lacks; what its host knows of it is asked for.
+
+    One that has not begun here (`row`) was begun in a time that is lost, or is another one that got its number since.
+    """
     turn.sys_event(
         "report", f"supervisor/{host.row.host}", run_id=report.run_id, report=type(report).__name__, known=False
     )
-    if isinstance(report, Revoked):
+    journal = report.journal or turn.book.journal
+    if isinstance(report, Revoked) and row is None:
         # it never started, and nobody here waits for it
-        forget(turn, host, report.journal or turn.book.journal, report.run_id)
-    elif host.counting is None:
+        forget(turn, host, journal, report.run_id)
+        return
+    if not isinstance(report, Started | Stuck):
+        owe(turn, host, journal, report.run_id)
+    if host.counting is None:
         ask(turn, host)

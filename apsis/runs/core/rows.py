@@ -22,6 +22,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     process: Process | None = None
     #: exit statuses that count as success
     success_codes: tuple[int, ...] = (0,)
+    #: exit statuses that say that nothing was carried out: error, not failure
+    error_codes: tuple[int, ...] = ()
     #: number of the signal that its own stop policy sends first, and the seconds it then leaves
     own_signal: int = 15
     own_grace: float = 60.0
@@ -29,6 +31,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_wait: float | None = None
     #: seconds after its due time from which on it counts as late
     late_after: float = 60.0
+    #: seconds of run time below and above which it is told to be too fast or to take too long; None: never
+    least: float | None = None
+    most: float | None = None
+    #: who asked for its end: what was ended on purpose is not tried again
+    ended_by: str = ""
     #: number of its start command, and the spool that it is bound to
     dispatch: int | None = None
     epoch: str | None = None
@@ -70,6 +77,21 @@ class CursorRow(msgspec.Struct, frozen=True, kw_only=True):
     #: due times in (behind, until] have neither become runs nor been recorded as not run
     behind: int | None = None
     until: int | None = None
+    #: why these will not run either; None: they are to be caught up
+    why: str | None = None
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has held a job, or everything, since when, and why."""
+
+    by: str
+    at: str
+    reason: str = ""
+
+    def says(self, job_id: str) -> str:
+        """Return it as a sentence; `job_id` is empty for everything."""
+        why = f": {self.reason}" if self.reason else ""
+        return f"{job_id or 'everything'} is paused by {self.by} since {self.at}{why}"
 
 
 class HostRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +109,8 @@ class HostRow(msgspec.Struct, frozen=True, kw_only=True):
     journal: int = 0
     #: the clock when the last report was applied: what the host archived long before it is known here
     heard: str = ""
+    #: ends that were acknowledged before it was known here whose they are, `JOURNAL:ID`: what follows from them is due
+    owed: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +163,20 @@ class Stored:
     cursors: list[CursorRow] = field(default_factory=list)
     hosts: list[HostRow] = field(default_factory=list)
     commands: list[CommandRow] = field(default_factory=list)
+    #: (host, journal, id there): finished runs that go by another number here, and that number
+    aliases: dict[tuple[str, int, str], str] = field(default_factory=dict)
     #: random number of this start of the scheduler; 0: lives of one term are not told apart
     life: int = 0
     #: numbers that this database had before, and of others whose runs it has taken over
     past: tuple[int, ...] = ()
     #: when it was put back from a backup, which nobody has minded yet; empty: it was not
     restored: str = ""
+    #: job id, or "" for everything: who holds it
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    #: due times before this do not run, as was said at a start; microseconds
+    since: int = 0
+    #: version of the rules of the time zones by which the runs ahead were made; empty: not known
+    zones: str = ""
 
 
 def args_key(args: dict[str, str]) -> str:

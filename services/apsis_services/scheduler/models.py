@@ -140,6 +140,8 @@ Run.add_index(Run.job_id, Run.time_key, name="run_by_job")
 Run.add_index(Run.job_id, Run.args_key, Run.state, where=SQL("finished = 1"), name="run_finished")
 Run.add_index(Run.job_id, Run.args_key, Run.num, where=SQL("finished = 1"), name="run_ended")
 Run.add_index(Run.job_id, Run.due, where=SQL("finished = 0"), name="run_unfinished")
+# runs found on a host after a restore whose number was given again: few, and all of them are known at each start
+Run.add_index(Run.num, where=SQL("finished = 1 AND instr(doc, '\"held_as\":') > 0"), name="run_held")
 # "two schedules that give the same (args, nominal time) make one run", also where the core errs
 Run.add_index(Run.job_id, Run.due, Run.args_key, where=SQL("expected = 1"), unique=True, name="run_made")
 Event.add_index(Event.run_id, where=SQL("run_id IS NOT NULL"), name="event_by_run")

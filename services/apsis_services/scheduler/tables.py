@@ -28,6 +28,10 @@ _FINISHED: Final = """
     SELECT num FROM run INDEXED BY run_finished
     WHERE finished = 1 AND job_id = ? AND args_key = ? AND state IN ({}) LIMIT ?
 """
+#: an empty `held_as` is not written into the document
+_HELD: Final = """
+    SELECT doc FROM run INDEXED BY run_held WHERE finished = 1 AND instr(doc, '"held_as":') > 0
+"""
 _MADE: Final = "SELECT 1 FROM run WHERE expected = 1 AND job_id = ? AND due = ? AND args_key = ?"
 _PREVIOUS: Final = """
     SELECT num, state FROM run INDEXED BY run_ended
@@ -41,6 +45,15 @@ class _Filed(msgspec.Struct, frozen=True):
     """What is needed of a job's document."""
 
     file: str = ""
+
+
+class _Held(msgspec.Struct, frozen=True):
+    """What is needed of a run that its host knows by another number."""
+
+    run_id: str
+    journal: int = 0
+    host: str | None = None
+    held_as: str = ""
 
 
 class Tables:
@@ -84,6 +97,8 @@ class Tables:
         stored.latest = self._sql.execute("SELECT coalesce(max(at), 0) FROM event").fetchone()[0]
         stored.errors = decode(list[dict[str, Any]], meta["job_errors"].encode())
         stored.runs = [_run_row(row) for row in self._sql.execute(_UNFINISHED)]
+        held = (decode(_Held, doc) for (doc,) in self._sql.execute(_HELD))
+        stored.aliases = {(run.host or "", run.journal, run.held_as): run.run_id for run in held if run.held_as}
         stored.jobs = {
             job_id: (version, decode(_Filed, doc).file)
             for job_id, version, doc in self._sql.execute("SELECT job_id, hash, doc FROM job ORDER BY job_id")

@@ -45,6 +45,7 @@ class Host:
         self.log = root / "log" / "zygote.log"
         for folder in ("run", "log", "spool/journals", "spool/runs", "spool/archive"):
             (root / folder).mkdir(parents=True)
+        (self.spool / "epoch").write_text(self.epoch + "\n")
         self._runner = asyncio.Runner()
         self.clients: list[ZygoteClient] = []
         self.client = self.connect()

@@ -335,6 +335,7 @@ def test_the_socket_works_below_a_very_long_path(host, tmp_path):
     deep = tmp_path / ("d" * 100) / ("e" * 60)
     for folder in ("run", "log", "spool/journals", "spool/runs", "spool/archive"):
         (deep / folder).mkdir(parents=True)
+    (deep / "spool" / "epoch").write_text(host.epoch)
 
     async def go() -> str:
         client = ZygoteClient(deep / "spool", deep / "run", 1, idle=0.1)

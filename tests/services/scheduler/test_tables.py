@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from apsis.jobs.parse import parse_job
-from apsis.messages.dispatch import Answer, Answers, Finished, HostHello, Reports, Started
+from apsis.messages.dispatch import Answer, Answers, Finished, Held, HostHello, Known, Reports, Started
 from apsis.messages.requests import CreateRun, Request
 from apsis.runs.core.inputs import Asked, HostSaid, Input, JobsLoaded
 from apsis.runs.core.machine import Core
@@ -36,6 +36,7 @@ def opened(tmp_path: Path) -> Iterator[Tables]:
         tables._MADE,
         tables._PREVIOUS,
         tables._FINISHED.format("?, ?"),
+        tables._HELD,
         tables._VERSION,
         tables._ANSWER,
         tables._PRUNE_EVENTS,
@@ -84,3 +85,34 @@ def test_an_ordinary_run_costs_a_handful_of_statements(opened: Tables) -> None:
     assert sum("INTO event" in statement for statement in seen) == 3
     assert sum("INTO run" in statement for statement in seen) == 4
     assert len(seen) <= 30, seen
+
+
+def test_a_finished_run_is_found_by_the_number_that_its_host_has_after_a_restart(opened: Tables) -> None:
+    """Of two runs that were taken over under other numbers one lives; a third only says the word in its args."""
+    core = Core(opened.begin_term(), opened, Settings(), parse_job)
+
+    def turn(event: Input) -> None:
+        opened.commit(core.step(event, NOW))
+        core.committed()
+
+    at = format_time(NOW)
+    turn(JobsLoaded({"a": parse_job("a", {"program": {"type": "no-op"}, "params": ["held_as"]})}))
+    for _ in range(3):
+        deed = CreateRun(job_id="a", args={"held_as": '"held_as":"r9"'})
+        turn(Asked(Request(request_id="", actor="user:ann", do=deed), token=None))
+    old, known = opened.begin_term().journal, [Known(journal=4711, term=1)]
+    turn(HostSaid(HostHello(host="local", epoch="e", boot="b", seq=0, floor=0, version="", cores=2, known=known)))
+    end = Finished(seq=0, run_id="r1", start=at, end=at, elapsed=0.0, exit=Exit(code=0))
+    there = {"job_id": "b", "schedule_time": None, "args": {}, "journal": old, "at": at, "start": at}
+    done = Held(seq=1, run_id="r1", state="done", ending=end, **there)
+    turn(HostSaid(Reports(host="local", epoch="e", boot="b", items=[done])))
+    lives = Held(seq=2, run_id="r2", state="started", **there)
+    turn(HostSaid(Reports(host="local", epoch="e", boot="b", items=[lives])))
+    before = core.book.aliases
+    assert before == {("local", old, "r1"): "r4", ("local", old, "r2"): "r5"}
+
+    stored = opened.begin_term()
+
+    assert stored.aliases == {("local", old, "r1"): "r4"}
+    assert [row.run.run_id for row in stored.runs] == ["r5"]
+    assert Core(stored, opened, Settings(), parse_job).book.aliases == before

@@ -13,6 +13,7 @@ from simulated.world import Bugs
 
 from apsis.runs import states
 from apsis.runs.core import ahead, book, deeds, hosts, machine, outcomes, renewal, reports, stops
+from apsis.runs.core import inventory as taking_over
 from apsis.runs.core import outbox as commands_out
 from apsis_bus import consumer
 from apsis_services.supervisor import core, inventory
@@ -167,7 +168,7 @@ BUGS: dict[str, Bug] = {
     ),
     "a stop after the stop that took the claim moves the run on": Bug(
         ((stops.order_stop, "(not facts.claimed or facts.stop_by is not None)", "not facts.claimed"),),
-        (ENDS,),
+        (UNKNOWN, ENDS),
         first=600,
     ),
     "a report is acknowledged to a host whose HELLO was lost, and it takes that for its answer": Bug(
@@ -194,6 +195,21 @@ BUGS: dict[str, Bug] = {
         ((book.Book.find_held, "if row.run.held_as:", "if False:"),),
         (TRUE, UNKNOWN, ENDS, "what was skipped never ran"),
         first=5100,
+    ),
+    "a restart forgets which runs go by another number here": Bug(
+        ((book.Book.__init__, "dict(stored.aliases)", "{}"),),
+        ("a claim is one run", TRUE),
+        first=1200,
+    ),
+    "an end that is acknowledged before it is known whose it is counts as told": Bug(
+        ((taking_over._as_owed, "if name not in host.row.owed:", "if True:"),),
+        ("each end has its successors once",),
+        first=1500,
+    ),
+    "a run that has not begun is given the end that its host reports": Bug(
+        ((reports._apply, "row is None or row.run.state in BEFORE", "row is None"),),
+        ("each end has its successors once", TRUE),
+        first=1500,
     ),
     "a claim taken after a cut of the power says that nothing ran": Bug(
         (

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from apsis.messages.dispatch import Stop
-from apsis_services.supervisor import reports
 from apsis_services.supervisor.facts import Key
 from apsis_services.supervisor.outbox import Ledger
+from apsis_services.supervisor.spool import reports
 from apsis_services.supervisor.zygote.journal import JournalState, state_of
 from apsis_services.supervisor.zygote.records import Record
 

@@ -55,7 +55,7 @@ class Keeper:
 
     key: Key
     zygote: Zygote
-    #: of the spool when its zygote was asked: who wipes a spool lets no start be under way
+    #: of the spool when its zygote was asked: a claim is taken in no other
     epoch: str
     journal: Journal | None = None
     program: Program | None = None
@@ -143,6 +143,7 @@ class Kernel:
     def _claim(self, keeper: Keeper, start: Start, reply: Callable[[str, str], None]) -> None:
         disk, key = self.machine.disk, keeper.key
         if keeper.epoch != disk.epoch:
+            reply("failed", "it was ordered for another spool")
             return
         taken = key in disk.journals if self.world.bugs.archive_not_looked_at else disk.is_taken(key)
         if taken:

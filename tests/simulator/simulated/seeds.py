@@ -20,6 +20,10 @@ FOUND = {
     6969: "an ack of an earlier life left a host and a restored database waiting for a report that both had given up",
     13377: "a run that was lost, and archived as such, was `running` for ever in a database put back from before",
     13619: "a stop that took the claim after a cut of the power had a run skipped that had run before it",
+    1299: "a finished run that went by another number was taken over a second time by the next life of the scheduler",
+    1541: "an end of a run that had not begun in a restored database was refused, acknowledged, and had no successors",
+    3501: "an end that came before its run was known was acknowledged, then told as such, and had no successors",
+    14724: "a stop took the claim of a run whose journal a cut of the power had taken, and it was `stopping` for ever",
     5184: "a run taken over under another number was given the end of the run that had that number on its host",
 }
 

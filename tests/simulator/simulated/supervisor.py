@@ -16,12 +16,12 @@ from apsis.messages.dispatch import Ack, Answers, Commands, Forget, HostHello, I
 from apsis.messages.events import Heartbeat
 from apsis.times import format_time, parse_time
 from apsis_services.supervisor import protocol as p
-from apsis_services.supervisor import reports
 from apsis_services.supervisor.core import Core
 from apsis_services.supervisor.facts import Facts, Key, Phase
-from apsis_services.supervisor.guarded import seal
+from apsis_services.supervisor.spool import reports
+from apsis_services.supervisor.spool.guarded import seal
 from apsis_services.supervisor.tidings import Told
-from apsis_services.supervisor.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS, Situation, Verdict, facts_of
+from apsis_services.supervisor.watching.verdicts import ADOPTION, LOST_IN_REBOOT, REASONS, Situation, Verdict, facts_of
 from apsis_services.supervisor.zygote.request import unstarted
 
 if TYPE_CHECKING:

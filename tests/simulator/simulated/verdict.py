@@ -8,6 +8,7 @@ from simulated import jobs
 from simulated.watcher import Broken
 from simulated.world import World
 
+from apsis.actions import read_bound
 from apsis.messages.events import JobEvent, SysEvent
 from apsis.messages.requests import CreateRun, Done
 from apsis.runs.core.rows import RunRow
@@ -25,6 +26,8 @@ def judge(world: World) -> None:
     problems = [
         *_nothing_is_open(world),
         *(problem for row in world.scheduler.tables.runs.values() for problem in _is_true(world, row)),
+        *_each_claim_is_one_run(world),
+        *_what_follows_was_made_once(world),
         *_no_time_is_run_twice(world),
         *_each_time_is_answered_for(world),
         *_requests_were_done_once(world),
@@ -88,6 +91,36 @@ def _is_true(world: World, row: RunRow) -> list[str]:
 
 def _was_ordered(row: RunRow) -> bool:
     return any(entry.event == State.STARTING for entry in row.log)
+
+
+def _each_claim_is_one_run(world: World) -> list[str]:
+    """What a host holds under one name is one run here, also where it goes by another number."""
+    names = Counter(
+        world.watcher.name_of(row.run)
+        for row in world.scheduler.tables.runs.values()
+        if row.run.host is not None and _was_ordered(row)
+    )
+    return [f"a claim is one run: {key.run_id} on {host} is {n} runs" for (host, key), n in names.items() if n > 1]
+
+
+def _what_follows_was_made_once(world: World) -> list[str]:
+    """Each end has its successors; of one that a lost database had committed nobody knows which were begun."""
+    rows = world.scheduler.tables.runs.values()
+    made = Counter((entry.actor, row.run.job_id) for row in rows for entry in row.log[:1])
+    problems = []
+    for row in rows:
+        run = row.run
+        passed_over = any(entry.event == "mark" or entry.reason.startswith("cannot schedule") for entry in row.log)
+        if passed_over or world.watcher.name_of(run) in world.watcher.ended_before:
+            continue
+        actions = (read_bound(value) for value in run.actions)
+        due = Counter(action.job_id for action in actions if action.when.holds(run.state))
+        problems += [
+            f"each end has its successors once: {run.run_id} is {run.state}, and made {found} of {job_id}"
+            for job_id, count in due.items()
+            if (found := made[f"action:{run.run_id}", job_id]) != count
+        ]
+    return problems
 
 
 def _no_time_is_run_twice(world: World) -> list[str]:

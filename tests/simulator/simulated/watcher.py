@@ -45,6 +45,8 @@ class Watcher:
         self._said: dict[tuple[str, str, int], Report] = {}
         #: run: why its scheduler may not know how it ended
         self.doubts: dict[tuple[str, Key], str] = {}
+        #: runs whose end was committed in a database that was lost
+        self.ended_before: set[tuple[str, Key]] = set()
 
     def break_(self, promise: str, detail: str) -> None:
         """Say what is broken.
@@ -59,6 +61,9 @@ class Watcher:
     def put_back(self, tables: MemoryTables) -> None:
         """The database is an older one: what was committed after it was copied was not."""
         self.head = len(tables.events)
+        known = {row.run.run_id for row in tables.runs.values() if row.run.state in FINISHED}
+        ended = (run for run in self.runs.values() if run.state in FINISHED and run.run_id not in known)
+        self.ended_before |= {self.name_of(run) for run in ended}
         self.runs = {row.run.run_id: row.run for row in tables.runs.values()}
         self._applied = {(row.host, row.epoch): row.seq for row in tables.hosts.values()}
 

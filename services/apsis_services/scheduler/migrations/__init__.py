@@ -8,11 +8,12 @@ from typing import Final
 
 from peewee import SqliteDatabase
 
-from apsis_services.scheduler.migrations import m0001_first, m0002_ended_runs_in_order
+from apsis_services.scheduler.migrations import m0001_first, m0002_ended_runs_in_order, m0003_runs_of_other_numbers
 
 STEPS: Final[tuple[Callable[[SqliteDatabase], None], ...]] = (
     m0001_first.migrate,
     m0002_ended_runs_in_order.migrate,
+    m0003_runs_of_other_numbers.migrate,
 )
 #: the schema that this version of Apsis reads and writes
 SCHEMA: Final = len(STEPS)

@@ -19,6 +19,8 @@ from apsis_services.supervisor.zygote.records import VERSION, Record, encode_rec
 
 #: bytes allocated beyond the claim, for all the records that follow it
 RESERVE: Final = 8192
+#: the file that holds the spool's own random name
+EPOCH_FILE: Final = "epoch"
 #: what a claim is called while it is not yet in place; whoever watches the folder sees later writes under this name
 TEMPORARY: Final = ".tmp"
 
@@ -63,11 +65,33 @@ def clean_up(path: str, pid: int) -> None:
         return
 
 
-def take_claim(spool: str, journal: int, run_id: str, records: Iterable[Record]) -> JournalFile | None:
-    """Make a run's journal, beginning with these records, and hold it; None: there is one already.
+def _see_that_it_is(spool: str, epoch: str) -> None:
+    """Refuse a spool of another epoch, and one that has none yet, or no longer.
 
     Raises:
-        OSError: it could not be made (a full disk, say); nothing is claimed.
+        OSError: it is such a one.
+    """
+    try:
+        fd = os.open(f"{spool}/{EPOCH_FILE}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        found = b""
+    else:
+        found = os.read(fd, 256).strip()
+        os.close(fd)
+    if found != epoch.encode():
+        raise OSError(errno.ESTALE, "it was ordered for another spool than the one that is there now")
+
+
+def take_claim(
+    spool: str, journal: int, run_id: str, records: Iterable[Record], *, epoch: str = ""
+) -> JournalFile | None:
+    """Make a run's journal, beginning with these records, and hold it; None: there is one already.
+
+    With `epoch` it is made in that spool alone. Zygotes outlive a spool: in one made anew at the same path there is
+    no claim of what another zygote was asked for too, and has started by the claim that went with the old one.
+
+    Raises:
+        OSError: it could not be made (a full disk, say), or the spool is another one; nothing is claimed.
     """
     path = journal_path(spool, journal, run_id)
     if os.access(path, os.F_OK) or os.access(archive_path(spool, journal, run_id), os.F_OK):
@@ -75,6 +99,9 @@ def take_claim(spool: str, journal: int, run_id: str, records: Iterable[Record])
     temporary = temporary_path(path, os.getpid())
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
+        # not sooner: in a spool that is replaced from here on there is nothing to link
+        if epoch:
+            _see_that_it_is(spool, epoch)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         data = b"".join(map(encode_record, records))
         os.posix_fallocate(fd, 0, len(data) + RESERVE)

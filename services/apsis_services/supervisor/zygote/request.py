@@ -145,10 +145,11 @@ def settle(
     """Write the whole journal of a run that cannot be started: claim, result, done; False: there is one already.
 
     Raises:
-        OSError: it could not be made; nothing is claimed.
+        OSError: it could not be made, or not in the spool that the request is for; nothing is claimed.
     """
     records = [dict(request.claim(who, boot, at)), *unstarted(error, at)]
-    taken = take_claim(os.fspath(spool), request.journal, request.run_id, records)
+    epoch = request.env.get(EPOCH, "")
+    taken = take_claim(os.fspath(spool), request.journal, request.run_id, records, epoch=epoch)
     if taken is None:
         return False
     taken.close()

@@ -85,7 +85,7 @@ class Shim:
         """Take the claim; None: the run is claimed already.
 
         Raises:
-            OSError: the journal cannot be made; nothing is claimed.
+            OSError: the journal cannot be made, or not in the spool that the start is for; nothing is claimed.
         """
         pid = os.getpid()
         ticks = start_ticks(pid)
@@ -93,7 +93,9 @@ class Shim:
         self.facts = self.request.claim(Identity(pid, ticks), self.boot, stamp_now())
         if self.request.cgroup is not None:
             self._plan_group()
-        return take_claim(self.spool, self.request.journal, self.request.run_id, [dict(self.facts)])
+        request = self.request
+        epoch = request.env.get(EPOCH, "")
+        return take_claim(self.spool, request.journal, request.run_id, [dict(self.facts)], epoch=epoch)
 
     def start(self, journal: JournalFile) -> Keeper | None:
         """Start the program; None: it could not be, which is its result."""
