@@ -39,6 +39,7 @@ class Feed:
         self._peer = peer
         self._lookback = int(lookback * 1e6)
         self._follower: Follower | None = None
+        self._loaded = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._trimmed_at = 0
 
@@ -46,6 +47,14 @@ class Feed:
         """Begin to load; the bus may come later."""
         self._spawn(self._load())
         self._spawn(self._trim_now_and_then())
+
+    async def first_load(self, patience: float) -> None:
+        """Wait until there is a state to answer from, for so many seconds at most: the page must come in any case."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._loaded.wait()
+        except TimeoutError:
+            log.warning("nothing is loaded yet: %s", self._cache.reason, extra={"event": "not_loaded"})
 
     async def stop(self) -> None:
         """End; the cache stays as it is."""
@@ -69,6 +78,7 @@ class Feed:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _PAUSE_MAX)
         self._cache.load(loaded, now)
+        self._loaded.set()
         self._trimmed_at = len(self._cache.rows)
         log.info(
             "%d runs and %d jobs loaded", len(loaded.runs), len(loaded.jobs),

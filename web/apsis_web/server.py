@@ -29,6 +29,8 @@ from apsis_web.websocket import protocol
 COME_BACK: Final = 1_000
 #: seconds in which the farewells go out
 _FAREWELL: Final = 0.4
+#: seconds for which the database of a new home is awaited before we are ready, so that what is asked first is answered
+_PATIENCE: Final = 3.0
 
 
 class Web(Service):
@@ -65,6 +67,7 @@ class Web(Service):
         self.log.info("listening on %s", address, extra={"event": "listening"})
         self._feed.start()
         self._joining = asyncio.create_task(self._join_bus(), name="join the bus")
+        await self._feed.first_load(_PATIENCE)
 
     def _make_site(self, home: Home) -> Site:
         cache, database = Cache(), Database(self.config.database)
