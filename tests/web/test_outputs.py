@@ -206,3 +206,19 @@ def test_a_run_of_an_earlier_database_has_its_own_output(site: Stage) -> None:
     socket.send(t="sub", id=3, topic="output", run=run_id)
     until(lambda: socket.expect("out")["streams"] == {"output": {"length": 18, "complete": True}})
     socket.close()
+
+
+def test_what_cannot_be_read_is_said_and_not_hung_up_on(site: Stage, data: bytes) -> None:
+    path = f"/runs/{finished(site, data)}/output"
+    kept = max((file for file in site.home.output.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    site.store.end()
+    with kept.open("r+b") as file:
+        file.seek(200)
+        file.write(bytes(64))
+    site.store.start()
+    until(lambda: site.get(f"{path}s").status == 200)
+    answer = site.get(path)
+    assert answer.status >= 400
+    assert "damaged" in answer.json["error"]["message"]
+    head = site.call("HEAD", path)
+    assert (head.status, head.headers["content-length"]) == (200, str(len(data)))

@@ -188,8 +188,9 @@ class Output(OutputResource):
             except Unavailable:
                 data = b""
             except (Damaged, Gone, NotFound):
-                self.break_off()
-                raise
+                if self._headers_written:
+                    self.break_off()
+                raise  # where nothing is sent yet, the client is told: retention may have come between
             if data:
                 patience = loop.time() + _PATIENCE
                 position += len(data)
