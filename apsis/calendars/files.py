@@ -1,42 +1,18 @@
 """Calendars from `.cal` files: `START date`, `STOP date` (the first date no longer spoken for), then a date a line."""
 
-import bisect
 import hashlib
-from dataclasses import dataclass, field
+import re
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Final
 
-from apsis.calendars.calendar import Calendar, CalendarError
+from apsis.calendars.calendar import CalendarError
+from apsis.calendars.listed import ListedDays
 from apsis.definitions.plain_file import read_plain_file
 
-_MAX_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class ListedDays(Calendar):
-    """Has the dates of a file."""
-
-    name: str
-    days: tuple[date, ...]
-    start: date | None
-    stop: date | None
-    digest: str = ""
-    notes: dict[date, str] = field(default_factory=dict, compare=False)
-
-    def has(self, day: date) -> bool:
-        """Return whether the file lists a date."""
-        index = bisect.bisect_left(self.days, day)
-        return index < len(self.days) and self.days[index] == day
-
-    def next_from(self, day: date) -> date | None:
-        """Return the first listed date from `day` on."""
-        index = bisect.bisect_left(self.days, day)
-        return self.days[index] if index < len(self.days) else None
-
-    def last_to(self, day: date) -> date | None:
-        """Return the last listed date up to `day`."""
-        index = bisect.bisect_right(self.days, day)
-        return self.days[index - 1] if index else None
+_MAX_BYTES: Final = 1 << 20
+_LIMITS: Final = ("START", "STOP")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class CalendarFileError(CalendarError):
@@ -58,7 +34,7 @@ def read_calendar(path: Path) -> ListedDays:
     """
     try:
         data = read_plain_file(path, _MAX_BYTES + 1)
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise CalendarFileError(path, 0, error.strerror or "cannot be read") from None
     except UnicodeDecodeError:
@@ -70,6 +46,10 @@ def read_calendar(path: Path) -> ListedDays:
         raise CalendarFileError(path, 0, "has no dates; write START date, STOP date, then a date a line")
     start = limits.get("START") or min(days)
     stop = limits.get("STOP") or max(days) + timedelta(days=1)
+    if stop <= start:
+        raise CalendarFileError(
+            path, 0, f"STOP {stop} is not after START {start}; STOP is the first date after the end"
+        )
     for day, (_, number) in days.items():
         if not start <= day < stop:
             raise CalendarFileError(path, number, f"{day} is not from START {start} to before STOP {stop}")
@@ -87,11 +67,15 @@ def _lines(path: Path, text: str) -> tuple[dict[str, date], dict[date, tuple[str
     limits: dict[str, date] = {}
     days: dict[date, tuple[str, int]] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        word, _, rest = line.strip().partition(" ")
+        # columns may be lined up with several blanks or tabs
+        word, rest, *_ = [*line.split(None, 1), "", ""]
         if not word or word.startswith("#"):
             continue
-        if word.upper() in ("START", "STOP"):
-            limits[word.upper()] = _date(path, number, rest.split(" ")[0])
+        if word.upper() in _LIMITS:
+            limit = word.upper()
+            if limit in limits:
+                raise CalendarFileError(path, number, f"{limit} stands there twice")
+            limits[limit] = _date(path, number, (rest.split(None, 1) or [""])[0])
         else:
             days[_date(path, number, word)] = (rest.strip(), number)
     return limits, days
@@ -99,6 +83,10 @@ def _lines(path: Path, text: str) -> tuple[dict[str, date], dict[date, tuple[str
 
 def _date(path: Path, number: int, word: str) -> date:
     try:
-        return date.fromisoformat(word)
-    except ValueError:
-        raise CalendarFileError(path, number, f"expected START, STOP or a date like 2026-06-30, got {word!r}") from None
+        # `fromisoformat` alone would take 20260630 and 2026-W27-2 too
+        if _DATE.fullmatch(word):
+            return date.fromisoformat(word)
+        why = ""
+    except ValueError as error:
+        why = f" ({error})"
+    raise CalendarFileError(path, number, f"expected START, STOP or a date like 2026-06-30, got {word!r}{why}")

@@ -13,6 +13,8 @@ from apsis.definitions.fields import FormError, shown
 from apsis.definitions.nearest import did_you_mean
 
 _FILE_NAME = re.compile(r"[^\x00-\x1f/\\]{1,128}")
+#: a template may make any number of names
+_KEPT = 4096
 _PLAIN = {"all": ALL, "all days": ALL, "none": NONE, "no days": NONE}
 
 
@@ -31,6 +33,8 @@ class Calendars:
         """
         found = self._found.get(name)
         if found is None:
+            if len(self._found) >= _KEPT:
+                self._found.clear()
             found = self._found[name] = self._find(name)
         return found
 
@@ -50,21 +54,33 @@ class Calendars:
         if plain is not None:
             return plain
         kind, colon, place = name.partition(":")
-        if colon and kind in ("holidays", "workdays"):
-            from apsis.calendars.holiday import holiday_calendar
-
-            return holiday_calendar(kind, place)
         if colon:
-            raise CalendarError(f"there is no kind of calendar {kind!r}", hint="kinds are holidays:US and workdays:US")
+            return _computed(kind.strip().casefold(), place.strip())
         return self._from_file(name)
 
     def _from_file(self, name: str) -> Calendar:
         names = [path.stem for path in self.files()]
         if name not in names or not _FILE_NAME.fullmatch(name):
-            places = f"calendars/{name}.cal, all, none, Mon-Fri, holidays:US or workdays:US"
+            places = f"calendars/{name}.cal, all, none, Mon-Fri, holidays:US, workdays:US or exchange:XNYS"
             raise CalendarError(
                 f"there is no calendar {name!r}{did_you_mean(name, [*names, 'all', 'none'])}",
                 hint=f"a calendar is {places}",
             )
         assert self.directory is not None
         return read_calendar(self.directory / f"{name}.cal")
+
+
+def _computed(kind: str, place: str) -> Calendar:
+    """Return a calendar that a library computes; the library is loaded where somebody names such a calendar."""
+    if kind in ("holidays", "workdays"):
+        from apsis.calendars.holiday import holiday_calendar
+
+        return holiday_calendar(kind, place)
+    if kind == "exchange":
+        from apsis.calendars.exchange import exchange_calendar
+
+        return exchange_calendar(place)
+    near = did_you_mean(kind, ("holidays", "workdays", "exchange"))
+    raise CalendarError(
+        f"there is no kind of calendar {kind!r}{near}", hint="kinds are holidays:US, workdays:US and exchange:XNYS"
+    )

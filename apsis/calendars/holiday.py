@@ -1,6 +1,6 @@
 """Calendars of public holidays and of the working days between them: `holidays:GB-ENG`, `workdays:US`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ class Holidays(Calendar):
     """Has the public holidays of a country or a part of one."""
 
     name: str
-    listed: "HolidayBase"
+    listed: "HolidayBase" = field(compare=False, repr=False)
+    start: date | None = None
+    stop: date | None = None
 
     def has(self, day: date) -> bool:
         """Return whether a date is a holiday."""
@@ -28,7 +30,9 @@ class Workdays(Calendar):
     """Has the days that are neither a public holiday nor in the weekend of the country."""
 
     name: str
-    listed: "HolidayBase"
+    listed: "HolidayBase" = field(compare=False, repr=False)
+    start: date | None = None
+    stop: date | None = None
 
     def has(self, day: date) -> bool:
         """Return whether a date is a working day."""
@@ -54,5 +58,7 @@ def holiday_calendar(kind: str, place: str) -> Calendar:
             f"there are no holidays of {place!r}{did_you_mean(where, known)}",
             hint="places are ISO 3166 codes: US, DE, GB-ENG, DE-BY",
         ) from None
-    name = f"{kind}:{place}"
-    return Holidays(name, listed) if kind == "holidays" else Workdays(name, listed)
+    kind_of = Holidays if kind == "holidays" else Workdays
+    # beyond these years it has no holidays, which is not the same as that there are none
+    start, stop = date(max(listed.start_year, 1), 1, 1), date(listed.end_year + 1, 1, 1)
+    return kind_of(f"{kind}:{place}", listed, start, stop)

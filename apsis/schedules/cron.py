@@ -5,11 +5,11 @@ Debian's cron, an expression whose minute and hour are fixed names times of day,
 applies. One with `*` there names every instant at which the clock on the wall matches.
 """
 
-import heapq
-import re
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
@@ -17,17 +17,19 @@ from apsis.calendars.calendar import ALL, Calendar
 from apsis.calendars.finder import Calendars
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.nearest import did_you_mean
-from apsis.schedules.schedule import SEARCH_DAYS, Schedule, Terms, show_time
+from apsis.schedules.schedule import Schedule, Terms, show_time
 from apsis.times.daytimes import show_daytime
-from apsis.times.local import Fold, Gap, instants, reading
+from apsis.times.local import in_order, instants, plain_midnight, since_midnight
 from apsis.times.zones import find_zone
 
 if TYPE_CHECKING:
-    from apsis.schedules.cronmatch import Matcher
+    from apsis.schedules.cronmatch import Expression
 
 _DAY: Final = timedelta(days=1)
-_SECOND: Final = timedelta(seconds=1)
-_LAST: Final = datetime(9900, 1, 1)
+_MIDNIGHT: Final = time()
+_LAST: Final = date(9750, 1, 1)
+#: a 29 February on one weekday may be 40 years from the next
+_FOR_EVER: Final = timedelta(days=41 * 366)
 _ALIASES: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -81,79 +83,69 @@ class CronSchedule(Schedule):
 
     def nominal(self, after: datetime) -> Iterator[tuple[datetime, dict[str, str]]]:
         """Yield the instants that the matching local times name, in order."""
-        fixed = _fixed(_spelled_out(self.cron))
-        waiting: list[tuple[datetime, datetime]] = []
-        for local in self._local(_local_start(after, self.zone)):
-            found = self._instants(local, fixed)
-            # The second passes of a fold come after all of its first ones.
-            while waiting and found and waiting[0][0] < found[0]:
-                instant, earlier = heapq.heappop(waiting)
-                yield instant, self._offered(instant, earlier)
-            for instant in found:
-                heapq.heappush(waiting, (instant, local))
-            while waiting and found and waiting[0][0] <= found[0]:
-                instant, earlier = heapq.heappop(waiting)
-                yield instant, self._offered(instant, earlier)
-        while waiting:
-            instant, earlier = heapq.heappop(waiting)
-            yield instant, self._offered(instant, earlier)
+        for instant, local in in_order(self._found(after)):
+            if instant > after:
+                yield instant, self._offered(instant, local)
 
-    def _instants(self, local: datetime, fixed: bool) -> list[datetime]:
-        if fixed:
-            return instants(local.date(), local.time(), self.zone, self.terms.dst)
-        found = reading(local.date(), local.time(), self.zone)
-        if isinstance(found, Fold):
-            return [found.first, found.second]
-        return [] if isinstance(found, Gap) else [found.time]
+    def _found(self, after: datetime) -> Iterator[tuple[list[datetime], tuple[date, time]]]:
+        """Yield what each matching local time names, from one on that is surely not after the first that is due."""
+        zone, expression = self.zone, self._expression
+        # where the expression has a star, a local time is whenever the wall shows it
+        policy = self.terms.dst if expression.fixed else "wall"
+        local = _local_start(after, zone)
+        start, daytime = local.date(), local.time()
+        day = self._next(start)
+        while day is not None:
+            midnight = plain_midnight(day, zone)
+            for each in expression.daytimes(daytime if day == start else _MIDNIGHT):
+                if midnight is not None:
+                    yield [midnight + since_midnight(each)], (day, each)
+                else:
+                    yield instants(day, each, zone, policy), (day, each)
+            day = self._next(day + _DAY)
 
-    def _offered(self, instant: datetime, local: datetime) -> dict[str, str]:
+    def _next(self, day: date) -> date | None:
+        """Return the first date that matches and is allowed; the search ends after forty years without."""
+        last = day + _FOR_EVER
+        while day <= last:
+            matching = self._expression.next_date(day)
+            if matching is None or matching >= _LAST:
+                return None
+            allowed = self.next_allowed(matching, self.calendar)
+            if allowed is None or allowed == matching:
+                return allowed
+            day = allowed
+        return None
+
+    @cached_property
+    def _expression(self) -> "Expression":
+        return _read(self.cron)
+
+    def _offered(self, instant: datetime, local: tuple[date, time]) -> dict[str, str]:
+        day, daytime = local
         return {
-            "date": str(local.date()),
+            "date": day.isoformat(),
             "time": show_time(instant),
-            "daytime": show_daytime(local.time()),
-            "calendar": str(self.calendar),
+            "daytime": show_daytime(daytime),
+            "calendar": self.calendar.name,
             "tz": self.zone.key,
         }
-
-    def _local(self, start: datetime) -> Iterator[datetime]:
-        """Yield the matching local times after `start` on dates that are allowed; ends after ten years without."""
-        matcher = _matcher(self.cron, start)
-        limit = start.date() + SEARCH_DAYS * _DAY
-        while (local := next(matcher, None)) is not None and local < _LAST:
-            day: date | None = local.date()
-            if day == self.next_allowed(local.date(), self.calendar):
-                limit = local.date() + SEARCH_DAYS * _DAY
-                yield local
-                continue
-            day = self.next_allowed(local.date() + _DAY, self.calendar)
-            if day is None or day > limit:
-                return
-            matcher = _matcher(self.cron, datetime.combine(day, time()) - _SECOND)
 
 
 def _local_start(after: datetime, zone: ZoneInfo) -> datetime:
     """Return a local time such that no later instant than `after` has an earlier one."""
-    begin = max(after, datetime(1900, 1, 1, tzinfo=UTC))
-    now, soon = begin.astimezone(zone), (begin + _DAY).astimezone(zone)
+    now, soon = after.astimezone(zone), (after + _DAY).astimezone(zone)
     # Within the first pass of a fold, earlier local times come once more.
     back = (now.utcoffset() or timedelta()) - (soon.utcoffset() or timedelta())
     return now.replace(tzinfo=None, fold=0) - max(back, timedelta())
 
 
-def _spelled_out(cron: str) -> str:
-    return _ALIASES.get(cron.strip().lower(), cron.strip())
-
-
-def _fixed(expression: str) -> bool:
-    minute, hour = expression.split()[-5:-3]
-    return not minute.startswith("*") and not hour.startswith("*")
-
-
-def _matcher(cron: str, start: datetime) -> "Matcher":
+@functools.lru_cache(maxsize=1024)
+def _read(cron: str) -> "Expression":
     # cronsim is imported only where there is a cron schedule
-    from apsis.schedules.cronmatch import Matcher
+    from apsis.schedules.cronmatch import Expression
 
-    return Matcher(_spelled_out(cron), start)
+    return Expression(_ALIASES.get(cron, cron))
 
 
 def _expression(value: Any) -> str:
@@ -164,13 +156,13 @@ def _expression(value: Any) -> str:
         if text.lower() not in _ALIASES:
             raise FormError(f"{text!r} is not known{did_you_mean(text, _ALIASES)}; known: {', '.join(_ALIASES)}")
         return text.lower()
-    if len(re.split(r"\s+", text)) not in (5, 6):
+    if len(text.split()) not in (5, 6):
         fields = "minute hour day month weekday, with seconds before them if there are six"
         raise FormError(f"{text!r} has {len(text.split())} fields; a cron expression has five or six: {fields}")
     from apsis.schedules.cronmatch import CronSyntax
 
     try:
-        _matcher(text, datetime(2000, 1, 1))
+        _read(text)
     except CronSyntax as error:
         expected = next((f"; expected {range_}" for name, range_ in _RANGES.items() if str(error).endswith(name)), "")
         raise FormError(f"{text!r}: {error}{expected}") from None

@@ -2,24 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, ClassVar
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
-from apsis.calendars.calendar import ALL, Calendar, CalendarError
+from apsis.calendars.calendar import ALL, Calendar
 from apsis.calendars.finder import Calendars
-from apsis.definitions.fields import Fields, FormError
-from apsis.definitions.forms import integer, one_or_list
+from apsis.definitions.fields import Fields
+from apsis.definitions.forms import one_or_list
+from apsis.schedules.dates import Shift, first_nominal, shifted_dates
 from apsis.schedules.schedule import Schedule, Terms, show_time
+from apsis.schedules.shifts import date_count, day_shift, second_shift, show_shift
 from apsis.times.daytimes import parse_daytime, show_daytime
-from apsis.times.durations import parse_duration, show_duration
-from apsis.times.local import instants
+from apsis.times.local import in_order, instants
 from apsis.times.zones import find_zone
 
-_DAY = timedelta(days=1)
-#: nominal dates are within these, so that no shift leads out of what a date can be
-_FIRST = date(1800, 1, 1)
-_LAST = date(9750, 1, 1)
+#: nominal date, shifted date, time of day
+_Local = tuple[date, date, time]
+_NO_SHIFT: Final = timedelta(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,9 @@ class DailySchedule(Schedule):
             zone=fields.required("tz", find_zone),
             daytimes=tuple(sorted(set(daytimes or ()))),
             calendar=fields.optional("calendar", calendars.parse, ALL),
-            date_shift=fields.optional("date_shift", _days, 0),
-            cal_shift=fields.optional("cal_shift", _days, 0),
-            time_shift=fields.optional("time_shift", _signed_duration, 0.0),
+            date_shift=fields.optional("date_shift", day_shift, 0),
+            cal_shift=fields.optional("cal_shift", date_count, 0),
+            time_shift=fields.optional("time_shift", second_shift, 0.0),
         )
 
     @property
@@ -65,72 +65,31 @@ class DailySchedule(Schedule):
         parts = [", ".join(show_daytime(each) for each in self.daytimes), self.zone.key]
         if self.calendar is not ALL:
             parts.append(f"on {self.calendar}")
-        if self.cal_shift:
-            parts.append(f"{self.cal_shift:+d} calendar days")
-        if self.date_shift:
-            parts.append(f"{self.date_shift:+d} days")
-        if self.time_shift:
-            parts.append(f"{'-' if self.time_shift < 0 else '+'}{show_duration(abs(self.time_shift))}")
-        return " ".join(parts)
+        return " ".join([*parts, show_shift(self.date_shift, self.cal_shift, self.time_shift)]).rstrip()
 
     def nominal(self, after: datetime) -> Iterator[tuple[datetime, dict[str, str]]]:
-        """Yield the due times of each nominal date from a little before an instant on."""
-        day = self.next_allowed(self._first_nominal(after), self.calendar)
-        while day is not None and day < _LAST:
-            try:
-                shifted = self.calendar.shift(day, self.cal_shift) + timedelta(days=self.date_shift)
-            except CalendarError:
-                # Before the calendar's first dates a shift leads out of it, and later dates have one; at its
-                # end there is none for any date to come.
-                if self.cal_shift > 0:
-                    return
-            else:
-                yield from self._on(day, shifted)
-            day = self.next_allowed(day + _DAY, self.calendar)
-
-    def _on(self, day: date, shifted: date) -> Iterator[tuple[datetime, dict[str, str]]]:
+        """Yield the due times of each nominal date from an instant on."""
         shift = timedelta(seconds=self.time_shift)
-        due = [
-            (instant + shift, daytime)
-            for daytime in self.daytimes
-            for instant in instants(shifted, daytime, self.zone, self.terms.dst)
-        ]
-        for instant, daytime in sorted(due):
-            # the time as it would be without any shift is what `time` names; there is one even in a gap
-            unshifted = instants(day, daytime, self.zone, "once")[0]
+        for instant, (day, shifted, daytime) in in_order(self._local(after - shift)):
+            due = instant + shift
+            if due <= after:
+                continue
+            # `time` is the time as it would be without any shift; there is one even in a gap
+            nominal = instant if shifted == day else instants(day, daytime, self.zone, "once")[0]
             yield (
-                instant,
+                due,
                 {
-                    "date": str(day),
-                    "time": show_time(instant - shift if shifted == day else unshifted),
+                    "date": day.isoformat(),
+                    "time": show_time(nominal),
                     "daytime": show_daytime(daytime),
-                    "calendar": str(self.calendar),
+                    "calendar": self.calendar.name,
                     "tz": self.zone.key,
                 },
             )
 
-    def _first_nominal(self, after: datetime) -> date:
-        """Return a nominal date that is surely not after the one of the first due time after an instant."""
-        start = max(after, datetime(1900, 1, 1, tzinfo=UTC)) - timedelta(seconds=self.time_shift)
-        # two days of margin: a zone may be put forward by a whole day
-        day = max(start.astimezone(self.zone).date() - timedelta(days=self.date_shift + 2), _FIRST)
-        # a shift to earlier dates needs no such step: what is due after the start has a later nominal date
-        for _ in range(max(self.cal_shift, 0)):
-            day = self.calendar.last_to(day - _DAY) or day
-        return max(day, _FIRST)
-
-
-def _days(value: Any) -> int:
-    found = integer(value)
-    if abs(found) > 3660:
-        raise FormError(f"expected at most 3660 days, got {found}")
-    return found
-
-
-def _signed_duration(value: Any) -> float:
-    text = value.strip() if isinstance(value, str) else value
-    if isinstance(text, str) and text[:1] in ("-", "+"):
-        return parse_duration(text[1:]) * (-1 if text[0] == "-" else 1)
-    if isinstance(text, (int, float)) and not isinstance(text, bool) and text < 0:
-        return -parse_duration(-text)
-    return parse_duration(text)
+    def _local(self, after: datetime) -> Iterator[tuple[list[datetime], _Local]]:
+        zone, dst = self.zone, self.terms.dst
+        shift = Shift(self.calendar, self.date_shift, self.cal_shift)
+        for day, (shifted,) in shifted_dates(self, first_nominal(zone, after, shift), shift):
+            for daytime in self.daytimes:
+                yield instants(shifted, daytime, zone, dst), (day, shifted, daytime)

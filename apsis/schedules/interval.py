@@ -35,7 +35,7 @@ class IntervalSchedule(Schedule):
             terms=terms,
             definition=definition,
             seed=seed,
-            interval=fields.required("interval", _interval),
+            interval=fields.required("interval", interval_micros),
             phase=round(fields.optional("phase", parse_duration, 0.0) * 1_000_000),
         )
 
@@ -64,7 +64,8 @@ def _midnight(day: date) -> int:
     return to_micros(datetime.combine(day, time(), UTC))
 
 
-def _interval(value: Any) -> int:
+def interval_micros(value: Any) -> int:
+    """Return an interval in microseconds; at least a millisecond, which is what due times are rounded to."""
     micros = round(parse_duration(value) * 1_000_000)
     if micros < 1000:
         raise FormError(f"an interval is at least a millisecond, got {value!r}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from apsis.calendars.finder import Calendars
-from apsis.definitions.fields import Fields, shown
+from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import boolean, calendar_date, mapping_of, name, one_of, text
 from apsis.definitions.kinds import find_kind
 from apsis.definitions.nearest import did_you_mean
@@ -17,8 +17,14 @@ from apsis.times.durations import parse_duration
 TYPES: Final = {
     "interval": "apsis.schedules.interval:IntervalSchedule",
     "daily": "apsis.schedules.daily:DailySchedule",
+    "daily-interval": "apsis.schedules.daily_interval:DailyIntervalSchedule",
+    "explicit": "apsis.schedules.explicit:ExplicitSchedule",
     "cron": "apsis.schedules.cron:CronSchedule",
 }
+#: what reads the classes that users bring
+CUSTOM: Final = "apsis.schedules.custom:CustomSchedule"
+#: a week; more is no jitter but another schedule
+_MOST_JITTER: Final = 7 * 86400.0
 
 
 class ScheduleType(Protocol):
@@ -83,7 +89,7 @@ def _read_pair(entry: Fields, params: dict[str, Any], context: Context) -> Sched
 def _read_one(
     entry: Fields, params: dict[str, Any], context: Context, definition: dict[str, Any], stop: Any = None
 ) -> Schedule | None:
-    kind: ScheduleType | None = find_kind(entry, "schedule", TYPES)
+    kind: ScheduleType | None = find_kind(entry, "schedule", TYPES, CUSTOM)
     if kind is None:
         return None
     terms = _read_terms(entry, params, context, stop)
@@ -109,10 +115,17 @@ def _read_terms(entry: Fields, params: dict[str, Any], context: Context, stop: A
         start_date=entry.optional("start_date", calendar_date, None),
         end_date=entry.optional("end_date", calendar_date, None),
         excepted=entry.optional("except", context.calendars.parse, None),
-        jitter=entry.optional("jitter", parse_duration, 0.0),
+        jitter=entry.optional("jitter", _jitter, 0.0),
         late_after=entry.optional("late_after", parse_duration, None),
         stop=stop,
     )
     if terms.start_date and terms.end_date and terms.start_date > terms.end_date:
         entry.refuse("end_date", f"is before start_date ({terms.start_date})")
     return terms
+
+
+def _jitter(value: Any) -> float:
+    seconds = parse_duration(value)
+    if seconds > _MOST_JITTER:
+        raise FormError(f"expected at most {_MOST_JITTER // 86400:g} days, got {shown(value)}")
+    return seconds

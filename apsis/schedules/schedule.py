@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from apsis.calendars.calendar import ALL, Calendar
 from apsis.definitions.plain import canonical
 from apsis.schedules.occurrence import Occurrence
 from apsis.schedules.stop import StopRule
 
-_MILLISECOND = timedelta(milliseconds=1)
-_DAY = timedelta(days=1)
-#: far enough from the last date that there can be for any shift
-_END = datetime(9700, 1, 1, tzinfo=UTC)
+_DAY: Final = timedelta(days=1)
+#: between these, far enough from the ends of what a date can be for any shift, are all due times
+BEGIN: Final = datetime(1900, 1, 1, tzinfo=UTC)
+END: Final = datetime(9700, 1, 1, tzinfo=UTC)
 #: days without an occurrence after which a schedule counts as ended; longer than from one 29 February to the next
-SEARCH_DAYS = 366 * 10
+SEARCH_DAYS: Final = 366 * 10
+#: how far a shift, in days, may lead
+FARTHEST: Final = 3660
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +54,25 @@ class Schedule(ABC):
     """Due times, as an iterator over occurrences. Knows no job: the binder merges and cuts the args."""
 
     type: ClassVar[str]
+    #: its times come from another process, and may be long in coming
+    outside: ClassVar[bool] = False
 
     terms: Terms
     #: the schedule as it is written, normalised
     definition: dict[str, Any]
     #: what the jitter is taken from, with the args: the id of the job
     seed: str = ""
+
+    @property
+    def calendars(self) -> tuple[Calendar, ...]:
+        """The calendars that its due times depend on."""
+        own = getattr(self, "calendar", None)
+        return tuple(each for each in (own, self.terms.excepted) if isinstance(each, Calendar))
+
+    @property
+    def trouble(self) -> str:
+        """Why its times cannot be told, or ""; only a class that a user brings can be in trouble."""
+        return ""
 
     @property
     def enabled(self) -> bool:
@@ -84,17 +99,22 @@ class Schedule(ABC):
         digest = hashlib.sha256(canonical([self.seed, self.terms.args])).digest()
         return timedelta(seconds=self.terms.jitter * int.from_bytes(digest[:4]) / 2**32)
 
+    def prepare(self, after: datetime) -> None:  # noqa: B027  only what is `outside` has anything to prepare
+        """Have the first times after an instant ready; whoever must not wait has this done in another thread."""
+
     def occurrences(self, after: datetime) -> Iterator[Occurrence]:
         """Yield each due time strictly after an instant, in order; ends only where the schedule does.
 
         Two occurrences may have the same time (two daytimes in one spring gap): whoever keeps the last time
         as a cursor takes such a pair together.
         """
-        if after > _END:
+        if after > END:
             return
-        shift = self.shift
+        after, shift = max(after, BEGIN), self.shift
         for time, offered in self.nominal(after - shift):
             due = _whole(time + shift)
+            if due > END:
+                return
             if due > after:
                 yield Occurrence(due, {**offered, "schedule_time": show_time(due)})
 
@@ -134,4 +154,4 @@ def _whole(time: datetime) -> datetime:
 
 def show_time(time: datetime) -> str:
     """Return a time as args have it: `2024-03-01T04:15:00+00:00`."""
-    return time.astimezone(UTC).isoformat()
+    return time.isoformat() if time.tzinfo is UTC else time.astimezone(UTC).isoformat()

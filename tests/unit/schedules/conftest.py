@@ -1,8 +1,15 @@
-"""`make`: a schedule from its definition, as a job file would have it."""
+"""`make`: a schedule from its definition, as a job file would have it. Beside it, `enumeration` and `generated`."""
+
+import sys
+from pathlib import Path
 
 import pytest
 
 from apsis.jobs import parse_job
+
+# test folders are no packages; what the tests share lies beside them
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "times")]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
+from enumeration import enumerated, in_order
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,3 +163,27 @@ def test_the_first_and_last_years_of_the_calendar_are_no_trap(make):
     schedule = make(type="daily", tz="Pacific/Apia", daytime="10:00", date_shift=-3660, cal_shift=9)
     assert len(due(schedule, datetime(1, 1, 1, tzinfo=UTC), 2)) == 2
     assert due(schedule, datetime(9990, 1, 1, tzinfo=UTC)) == []
+
+
+@pytest.mark.parametrize("minutes", [-31, -1, 0, 1, 29, 45, 60, 75])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"type": "daily", "daytime": ["23:30", "00:00:30", "00:30"]},
+        {"type": "cron", "cron": "30 23,0 * * *"},
+        {"type": "daily-interval", "start": "22:00", "stop": "23:45", "interval": 600},
+    ],
+    ids=str,
+)
+def test_a_clock_put_back_over_midnight_leads_back_to_the_day_before(make, keys, minutes):
+    # in St John's it was 00:01 on 7 November, and then 23:01 on the 6th once more: who asks between is on the 7th
+    definition = {**keys, "tz": "America/St_Johns", "dst": "twice"}
+    after = datetime(2010, 11, 7, 2, 31, tzinfo=UTC) + timedelta(minutes=minutes)
+    until = after + timedelta(hours=30)
+    found = []
+    for each in make(definition).occurrences(after):
+        if each.time > until:
+            break
+        found.append((each.time, each.offered))
+    assert [time for time, _ in found] == sorted(time for time, _ in found)
+    assert in_order(found) == enumerated(definition, after, until)

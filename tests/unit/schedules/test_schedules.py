@@ -46,13 +46,20 @@ def test_an_unknown_type_is_told_with_the_known_and_the_nearest():
     with pytest.raises(JobError) as caught:
         job({"type": "dayly"})
     message = caught.value.findings[0].message
-    assert "unknown schedule type 'dayly'; known: interval, daily, cron" in message
+    assert "unknown schedule type 'dayly'; known: interval, daily, daily-interval, explicit, cron" in message
     assert "did you mean 'daily'" in message
+    assert "package.module.Class" in message
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_each_type_takes_all_common_keys(make, name):
-    own = {"interval": {"interval": "1h"}, "daily": {"tz": "UTC", "daytime": "10:00"}, "cron": {"cron": "@daily"}}[name]
+    own = {
+        "interval": {"interval": "1h"},
+        "daily": {"tz": "UTC", "daytime": "10:00"},
+        "daily-interval": {"tz": "UTC", "start": "10:00", "stop": "12:00", "interval": "1h"},
+        "explicit": {"times": "2026-07-01T10:00:00Z"},
+        "cron": {"cron": "@daily"},
+    }[name]
     schedule = make(
         {"except": "Sun"},
         type=name,
