@@ -4,11 +4,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from apsis.actions.schedule import ScheduleAction
+from apsis.actions.action import ActionSpec
 from apsis.conditions.condition import Condition
 from apsis.definitions.nearest import did_you_mean
 from apsis.jobs.job import Job
 from apsis.jobs.params import Param
+from apsis.jobs.simple_templates import fill
 from apsis.jobs.sizes import check_args, check_program
 from apsis.messages.dispatch import TimeoutPolicy
 from apsis.messages.outputs import KeepPolicy
@@ -16,7 +17,7 @@ from apsis.programs.process import ProcessProgram
 from apsis.programs.program import Program
 from apsis.programs.templated import BindError, has_template
 from apsis.schedules.occurrence import Occurrence
-from apsis.schedules.schedule import Schedule
+from apsis.schedules.schedule import Schedule, show_time
 
 #: the params of a job by its id; None: there is no such job
 ParamsOf = Callable[[str], Collection[str] | None]
@@ -29,7 +30,7 @@ class Bound:
     program: Program
     conditions: list[Condition]
     #: the job's actions, then its successors (those with `if_states` success)
-    actions: list[ScheduleAction]
+    actions: list[ActionSpec]
 
 
 def bind_args(job: Job, schedule: Schedule, occurrence: Occurrence) -> dict[str, str]:
@@ -123,6 +124,8 @@ class _Binding:
     def expand(self, value: str, key: str) -> str:
         if not has_template(value):
             return value.removesuffix("\n")
+        if (filled := fill(value, self._values())) is not None:
+            return filled
         # the template engine costs memory and 50 ms: only jobs with templates pay for it
         from apsis.jobs.templates import Names, expand_text
 
@@ -134,6 +137,11 @@ class _Binding:
             calendars=self.job.calendars,
         )
         return expand_text(value, key, names)
+
+    def _values(self) -> dict[str, str]:
+        """Return the texts that templates may name, as `expand_text` knows them."""
+        due = {} if self.schedule_time is None else {"schedule_time": show_time(self.schedule_time)}
+        return {**due, **self.args, "run_id": self.run_id, "job_id": self.job.job_id}
 
     def target_args(self, job_id: str, given: dict[str, str], key: str) -> dict[str, str]:
         if job_id == self.job.job_id:

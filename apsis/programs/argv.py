@@ -1,7 +1,7 @@
 """The program type `program`: a list of words, started without a shell."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import list_of, text
@@ -20,7 +20,7 @@ class ArgvSpec:
     options: Options = field(default_factory=Options)
 
     @classmethod
-    def read(cls, fields: Fields) -> "ArgvSpec":
+    def read(cls, fields: Fields) -> Self:
         """Take the keys of a `program`."""
         return cls(argv=tuple(fields.required("argv", argv_words) or ()), options=Options.read(fields))
 

@@ -1,7 +1,7 @@
 """The keys that all programs which run as a process have."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from apsis.definitions.fields import Fields, FormError
 from apsis.definitions.forms import count, mapping_of, name, one_of, one_or_list, text
@@ -9,6 +9,8 @@ from apsis.messages.dispatch import StopPolicy, TimeoutPolicy
 from apsis.programs.surroundings import Surroundings
 from apsis.programs.templated import Expand
 from apsis.programs.timeouts import StopSpec, TimeoutSpec, read_stop, read_timeout
+
+MODULE_PATH: Final = "PYTHONPATH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,14 @@ class BoundOptions:
     leftovers: str
     success_exit_codes: tuple[int, ...]
     around: Surroundings
+
+    def by_our_interpreter(self) -> "BoundOptions":
+        """Return them with the module path of Apsis: what can be imported there can be imported by the run."""
+        wanted = self.around.inherit_env
+        if wanted is True or (isinstance(wanted, list) and MODULE_PATH in wanted) or MODULE_PATH in self.env:
+            return self
+        names = [*(wanted or []), MODULE_PATH]
+        return replace(self, around=replace(self.around, inherit_env=names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

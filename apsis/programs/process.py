@@ -17,6 +17,8 @@ class ProcessProgram:
     argv: tuple[str, ...]
     #: the shell command as it was written and expanded; None for a program with argv
     command: str | None = None
+    #: what a run shows of it besides its words: the function that is called, the address that is asked
+    details: dict[str, Any] = field(default_factory=dict)
     #: host, group or alias; None: any
     host: str | None = None
     user: str | None = None
@@ -32,6 +34,8 @@ class ProcessProgram:
     keep: KeepPolicy | None = None
     #: exit statuses that count as success
     success_exit_codes: tuple[int, ...] = (0,)
+    #: exit statuses by which a program of ours says that nothing was carried out: error, not failure
+    error_exit_codes: tuple[int, ...] = ()
     around: Surroundings = field(default_factory=Surroundings)
 
     def to_process(self, *, env: dict[str, str] | None = None, max_bytes: int | None = None) -> Process:
@@ -64,7 +68,7 @@ class ProcessProgram:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a run shows it: environment variables by name only, and nothing that is as by default."""
-        shown: dict[str, Any] = {"type": self.type}
+        shown: dict[str, Any] = {"type": self.type, **self.details}
         if self.command is None:
             shown["argv"] = list(self.argv)
         else:

@@ -11,7 +11,21 @@ TYPES: Final = {
     "no-op": "apsis.programs.noop:NoOpSpec",
     "program": "apsis.programs.argv:ArgvSpec",
     "shell": "apsis.programs.shell:ShellSpec",
+    "procstar": "apsis.programs.procstar:ProcstarSpec",
+    "procstar-shell": "apsis.programs.procstar:ProcstarShellSpec",
+    "python": "apsis.programs.python:PythonSpec",
+    "http": "apsis.programs.http:HttpSpec",
+    "stats": "apsis.programs.internal:StatsSpec",
+    "archive": "apsis.programs.internal:ArchiveSpec",
+    "vacuum": "apsis.programs.internal:VacuumSpec",
+    "retention": "apsis.programs.internal:RetentionSpec",
+    # as existing installations name them
+    "apsis.program.internal.stats.StatsProgram": "apsis.programs.internal:StatsSpec",
+    "apsis.program.internal.archive.ArchiveProgram": "apsis.programs.internal:ArchiveSpec",
+    "apsis.program.internal.vacuum.VacuumProgram": "apsis.programs.internal:VacuumSpec",
 }
+#: reads what users bring
+CUSTOM: Final = "apsis.programs.custom:CustomSpec"
 
 
 class ProgramType(Protocol):
@@ -42,7 +56,7 @@ def read_program(fields: Fields) -> ProgramSpec | None:
         return None
     nested = fields.nested("program", "the program")
     assert nested is not None
-    kind: ProgramType | None = find_kind(nested, "program", TYPES)
+    kind: ProgramType | None = find_kind(nested, "program", TYPES, CUSTOM)
     if kind is None:
         fields.failed = True
         return None

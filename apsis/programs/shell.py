@@ -1,7 +1,7 @@
 """The program type `shell`: a command for `/bin/bash -c`, or for another shell."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.forms import boolean, name
@@ -24,7 +24,7 @@ class ShellSpec:
     options: Options = field(default_factory=Options)
 
     @classmethod
-    def read(cls, fields: Fields) -> "ShellSpec":
+    def read(cls, fields: Fields) -> Self:
         """Take the keys of a `shell`."""
         return cls(
             command=fields.required("command", command_text),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from apsis.definitions.forms import text
+from apsis.definitions.shapes import TEMPLATE, either, shape_of, shaped
 from apsis.errors import ApsisError
 from apsis.programs.signals import parse_signal
 from apsis.times.durations import parse_duration
@@ -37,7 +38,7 @@ def templated(parse: Callable[[Any], object]) -> Callable[[Any], str]:
             parse(value)
         return found
 
-    return check
+    return shaped(check, either(shape_of(parse), TEMPLATE))
 
 
 def bound(parse: Callable[[Any], T], value: str, key: str) -> T:
