@@ -1,13 +1,20 @@
-"""Conditions as written and as bound for one run. Evaluating them is the scheduler's, with its index."""
+"""Conditions as written and as bound for one run. Judging them is the scheduler's, with its index."""
 
 from typing import Any, Protocol
 
+from apsis.conditions.asked import Asked
 from apsis.conditions.binding import Binding
+from apsis.conditions.const import Const
 from apsis.conditions.dependency import Dependency
 from apsis.conditions.max_running import MaxRunning
+from apsis.conditions.skip_duplicate import SkipDuplicate
 
 #: what a run waits for
-Condition = Dependency | MaxRunning
+Condition = Asked | Const | Dependency | MaxRunning | SkipDuplicate
+
+_BOUND: dict[str, type[Const | Dependency | MaxRunning | SkipDuplicate]] = {
+    each.type: each for each in (Const, Dependency, MaxRunning, SkipDuplicate)
+}
 
 
 class ConditionSpec(Protocol):
@@ -29,14 +36,5 @@ class ConditionSpec(Protocol):
 
 def read_bound(value: dict[str, Any]) -> Condition:
     """Return a bound condition from what its `to_json` gave."""
-    if value["type"] == Dependency.type:
-        exist = value["exist"]
-        return Dependency(
-            job_id=value["job_id"],
-            args=dict(value["args"]),
-            states=tuple(value["states"]),
-            exist=None if exist is None else tuple(exist),
-        )
-    if value["type"] == MaxRunning.type:
-        return MaxRunning(count=value["count"], job_id=value["job_id"], args=value["args"])
-    raise ValueError(f"unknown condition type {value['type']!r}")
+    kind = _BOUND.get(value["type"])
+    return Asked.from_json(value) if kind is None else kind.from_json(value)

@@ -37,6 +37,17 @@ class Dependency:
             "exist": shown_exist,
         }
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Dependency":
+        """Return what `to_json` gave."""
+        exist = value["exist"]
+        return cls(
+            job_id=value["job_id"],
+            args=dict(value["args"]),
+            states=tuple(value["states"]),
+            exist=None if exist is None else tuple(exist),
+        )
+
     @property
     def text(self) -> str:
         """What a person reads: `etl/load(date=2026-06-30) is success`."""

@@ -23,6 +23,11 @@ class MaxRunning:
         """Return it as a run shows it, and as `read_bound` takes it."""
         return {"type": self.type, "count": self.count, "job_id": self.job_id, "args": self.args}
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "MaxRunning":
+        """Return what `to_json` gave."""
+        return cls(count=value["count"], job_id=value["job_id"], args=value["args"])
+
     @property
     def text(self) -> str:
         """What a person reads: `fewer than 1 of backup running`."""

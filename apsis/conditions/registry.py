@@ -11,7 +11,14 @@ from apsis.times.durations import parse_duration
 TYPES: Final = {
     "dependency": "apsis.conditions.dependency:DependencySpec",
     "max_running": "apsis.conditions.max_running:MaxRunningSpec",
+    "skip_duplicate": "apsis.conditions.skip_duplicate:SkipDuplicate",
+    "const": "apsis.conditions.const:Const",
+    "file": "apsis.conditions.file:FileSpec",
+    "http": "apsis.conditions.http:HttpConditionSpec",
+    "command": "apsis.conditions.command:CommandSpec",
 }
+#: reads what users bring
+CUSTOM: Final = "apsis.conditions.custom:CustomSpec"
 
 
 class ConditionType(Protocol):
@@ -45,11 +52,12 @@ def read_conditions(fields: Fields) -> tuple[tuple[ConditionSpec, ...], float | 
 
 
 def _read_one(entry: Fields, limits: list[float]) -> ConditionSpec | None:
-    kind: ConditionType | None = find_kind(entry, "condition", TYPES)
-    if kind is None:
-        return None
-    condition = kind.read(entry)
+    # before the type's own: a class of a user's takes all that is left
     limit = entry.optional("max_time", parse_duration, None)
     if limit is not None:
         limits.append(limit)
+    kind: ConditionType | None = find_kind(entry, "condition", TYPES, CUSTOM)
+    if kind is None:
+        return None
+    condition = kind.read(entry)
     return condition if entry.close() else None
