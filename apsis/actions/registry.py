@@ -2,6 +2,7 @@
 
 from typing import Any, Final, Protocol
 
+from apsis.actions.action import ActionSpec
 from apsis.actions.schedule import ON_SUCCESS, ScheduleAction
 from apsis.definitions.fields import Fields, shown
 from apsis.definitions.kinds import find_kind
@@ -9,18 +10,23 @@ from apsis.definitions.kinds import find_kind
 #: name: module and class. A further type is one more line.
 TYPES: Final = {
     "schedule": "apsis.actions.schedule:ScheduleAction",
+    "email": "apsis.actions.email:EmailAction",
+    "webhook": "apsis.actions.webhook:WebhookAction",
+    "command": "apsis.actions.command:CommandAction",
 }
+#: reads what users bring
+CUSTOM: Final = "apsis.actions.custom:CustomAction"
 
 
 class ActionType(Protocol):
     """What an action class has for the registry."""
 
-    def read(self, fields: Fields) -> ScheduleAction:
+    def read(self, fields: Fields) -> ActionSpec:
         """Take the keys of the type."""
         ...
 
 
-def read_actions(fields: Fields) -> tuple[ScheduleAction, ...]:
+def read_actions(fields: Fields) -> tuple[ActionSpec, ...]:
     """Take the key `action`: a mapping, a list of them, or null."""
     return _entries(fields, "action", _read_one)
 
@@ -30,12 +36,12 @@ def read_successors(fields: Fields) -> tuple[ScheduleAction, ...]:
     return _entries(fields, "successors", _read_successor)
 
 
-def _entries(fields: Fields, key: str, read: Any) -> tuple[ScheduleAction, ...]:
+def _entries(fields: Fields, key: str, read: Any) -> tuple[Any, ...]:
     value = fields.take(key)
     if value is None:
         return ()
     listed = isinstance(value, list)
-    found: list[ScheduleAction] = []
+    found: list[Any] = []
     for index, item in enumerate(value if listed else [value]):
         subpath = (index,) if listed else ()
         if key == "successors" and isinstance(item, str):
@@ -58,8 +64,8 @@ def _read_successor(entry: Fields) -> ScheduleAction | None:
     return action if entry.close() else None
 
 
-def _read_one(entry: Fields) -> ScheduleAction | None:
-    kind: ActionType | None = find_kind(entry, "action", TYPES)
+def _read_one(entry: Fields) -> ActionSpec | None:
+    kind: ActionType | None = find_kind(entry, "action", TYPES, CUSTOM)
     if kind is None:
         return None
     action = kind.read(entry)

@@ -1,5 +1,6 @@
 """The action that makes a run of another job when this one has ended; `successors` are these, on success."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,10 +30,7 @@ class ScheduleAction:
     @classmethod
     def read(cls, fields: Fields, default: When | None = None) -> "ScheduleAction":
         """Take the keys of a `schedule` action."""
-        when = default or When()
-        if default is None and (nested := fields.nested("if", "if")) is not None:
-            when = When.read(nested)
-            fields.join(nested)
+        when = default or When.read_in(fields)
         return cls(
             job_id=fields.required("job_id", name),
             args=fields.optional("args", mapping_of(text), {}),
@@ -43,6 +41,10 @@ class ScheduleAction:
         """Return the action for one run; raises BindError."""
         args = {name: binding.expand(value, f"{key}.args.{name}") for name, value in self.args.items()}
         return ScheduleAction(job_id=self.job_id, args=binding.target_args(self.job_id, args, key), when=self.when)
+
+    def texts(self) -> Mapping[tuple[str | int, ...], str]:
+        """Return nothing: its args are expanded when the run leaves `scheduled`, and speak of no end."""
+        return {}
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a job file would have it, and as `read_bound` takes it."""

@@ -33,6 +33,16 @@ class When:
             recovered=fields.optional("recovered", boolean, False),
         )
 
+    @classmethod
+    def read_in(cls, fields: Fields) -> "When":
+        """Take the key `if` of an action."""
+        nested = fields.nested("if", "if")
+        if nested is None:
+            return cls()
+        when = cls.read(nested)
+        fields.join(nested)
+        return when
+
     def holds(
         self,
         state: State | str,

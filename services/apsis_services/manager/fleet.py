@@ -15,6 +15,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType({
     "store":      "apsis_services.store",
     "supervisor": "apsis_services.supervisor",
     "web":        "apsis_web",
+    "alerts":     "apsis_services.alerts",
 })  # fmt: skip
 
 _FIRST: Final = next(iter(MODULES))

@@ -1,0 +1,1 @@
+"""Alerts: tells people and other programs how runs have ended, until they have been told."""
