@@ -34,8 +34,14 @@ _BOUNDS: Final = {
     "output.keep.bytes": (1, 1 << 62),
     "output.total_bytes": (1, 1 << 62),
     "output.spare": (0, 100),
+    "smtp.port": (0, 65_535),
+    "smtp.timeout": (1, 600),
+    "alerts.max_per_minute": (1, 100_000),
+    "alerts.give_up": (0, _CENTURY),
+    "alerts.timeout": (1, 600),
 }
 _LEVELS: Final = ("debug", "info", "warning", "error")
+_TLS: Final = ("none", "starttls", "tls")
 #: msgspec's words for what is expected, in those of one who writes the file
 _EXPECTED: Final = {
     "int": "a whole number", "float": "a number", "float | null": "a number or null", "str": "a text",
@@ -63,6 +69,8 @@ class Schedule(Section, frozen=True, kw_only=True):
     max_ahead: int = 100
     #: due times older than this are recorded and not run; None: no limit
     max_age: float | None = None
+    #: due times before this are recorded and not run: `now`, how long before a start, or a time; None: no limit
+    since: str | float | None = None
 
 
 class Runs(Section, frozen=True, kw_only=True):
@@ -110,6 +118,50 @@ class Disk(Section, frozen=True, kw_only=True):
     min_free_bytes: int = 2 * 1024 * MIB
 
 
+class Http(Section, frozen=True, kw_only=True):
+    """What the requests that jobs make may reach besides public addresses: names of hosts, addresses, networks; `*`."""
+
+    allow_private: list[str] = []
+
+
+class SmtpAuth(Section, frozen=True, kw_only=True):
+    """Who one is to the mail server. `secret` names the secret that is the password, and is better than it."""
+
+    username: str
+    password: str | None = None
+    secret: str | None = None
+
+
+class Smtp(Section, frozen=True, kw_only=True, rename={"sender": "from"}):
+    """The server that takes mails."""
+
+    host: str = "localhost"
+    #: 0: 465 with `tls: tls`, else 25
+    port: int = 0
+    #: `none`, `starttls`, or `tls` from the first byte
+    tls: str = "none"
+    #: who they are from; empty: `apsis@` and the name of this machine
+    sender: str = ""
+    auth: SmtpAuth | None = None
+    #: seconds that one step of the talk with it may take
+    timeout: float = 20.0
+
+
+class Alerts(Section, frozen=True, kw_only=True):
+    """How alerts are sent."""
+
+    #: what webhooks may reach though it is not public: names, addresses, networks (`10.0.0.0/8`), or `*`
+    allow: list[str] = []
+    #: mails, and messages to Slack or Teams, to one place in a minute; the rest come as one summary
+    max_per_minute: int = 30
+    #: seconds after which what could not be delivered is given up
+    give_up: float = 86_400.0
+    #: seconds that a receiver of a webhook may take
+    timeout: float = 20.0
+    #: where people reach the page, for links; empty: where it listens
+    url: str = ""
+
+
 class Log(Section, frozen=True, kw_only=True):
     """How much the services log: `debug`, `info`, `warning` or `error`."""
 
@@ -126,9 +178,29 @@ class Settings(Section, frozen=True, kw_only=True):
     output: Output = Output()
     disk: Disk = Disk()
     log: Log = Log()
+    http: Http = Http()
+    smtp: Smtp = Smtp()
+    alerts: Alerts = Alerts()
+    #: what is done when any run has ended, as the key `action` of a job says it
+    action: Any = None
     resources: dict[str, int] = {}
     #: name of a secret: the file that holds it, from the home; others are `keys/secrets/NAME`
     secrets: dict[str, str] = {}
+    #: short name: `package.module.Class`, for classes of your own
+    program_types: dict[str, str] = {}
+    schedule_types: dict[str, str] = {}
+    condition_types: dict[str, str] = {}
+    action_types: dict[str, str] = {}
+
+    @property
+    def extensions(self) -> dict[str, dict[str, str]]:
+        """The short names by kind, as `apsis.extensions.configure` takes them."""
+        return {
+            "program": self.program_types,
+            "schedule": self.schedule_types,
+            "condition": self.condition_types,
+            "action": self.action_types,
+        }
 
 
 class File(Settings, frozen=True, kw_only=True):
@@ -179,6 +251,7 @@ def build_config(home: Home, document: Any) -> Config:
     if not isinstance(document, dict):
         raise ConfigError(f"{home.config} must be a mapping of keys to values", hint="an empty file is valid too")
     _refuse_unknown(File, document, "", home)
+    document = _with_texts(document)
     try:
         file = msgspec.convert(document, File)
     except msgspec.ValidationError as error:
@@ -189,6 +262,14 @@ def build_config(home: Home, document: Any) -> Config:
         database=home.root / Path(file.database).expanduser(),
         **{name: getattr(file, name) for name in Settings.__struct_fields__},
     )
+
+
+def _with_texts(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with the time in `schedule.since` as a text: YAML reads one that is not quoted as a time."""
+    section = document.get("schedule")
+    if not isinstance(section, dict) or not hasattr(section.get("since"), "isoformat"):
+        return document
+    return {**document, "schedule": {**section, "since": section["since"].isoformat()}}
 
 
 def _refuse_twice(node: Any, home: Home) -> None:
@@ -229,13 +310,16 @@ def _refuse_values(file: File, home: Home) -> None:
         raise ConfigError(
             f"{home.config}: log.level {file.log.level!r} is not one of {', '.join(_LEVELS)}", loc="log.level"
         )
+    if file.smtp.tls not in _TLS:
+        raise ConfigError(f"{home.config}: smtp.tls {file.smtp.tls!r} is not one of {', '.join(_TLS)}", loc="smtp.tls")
     for name, count in file.resources.items():
         if count < 1:
             raise ConfigError(f"{home.config}: resources.{name} {count} is not 1 or more", loc=f"resources.{name}")
 
 
 def _refuse_unknown(kind: type[Section], document: dict[str, Any], path: str, home: Home) -> None:
-    types_of = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind)
+    types_of = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(kind)}
     for key, value in document.items():
         if key not in types_of:
             near = difflib.get_close_matches(str(key), types_of, n=1)

@@ -79,6 +79,11 @@ class Home:
         """Sockets, locks and pids: mode 0750, empty when nothing runs."""
         return self.root / "run"
 
+    @property
+    def since(self) -> Path:
+        """The time before which nothing that is due runs, as `apsisctl start --since` says it to the scheduler."""
+        return self.run / "since"
+
     def lock(self, service: str) -> Path:
         """Return the lock file that a service holds for as long as it lives."""
         return self.run / f"{service.replace('/', '-')}.lock"

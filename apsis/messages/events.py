@@ -17,7 +17,7 @@ class RunEvent(Body, frozen=True, kw_only=True, tag="run"):
     run_id: str
     job_id: str
     actor: str
-    #: the new state, or `refused`, `mark`, `note`, `withdrawn`
+    #: the new state, or `refused`, `mark`, `note`, `withdrawn`, `late`, `too_long`, `too_fast`
     event: str
     old: str = ""
     reason: str = ""
@@ -27,7 +27,7 @@ class RunEvent(Body, frozen=True, kw_only=True, tag="run"):
 
 
 class JobEvent(Body, frozen=True, kw_only=True, tag="job"):
-    """Scheduler publishes on `v1/ev/job/JOB/`: a job was `added`, `changed` or `removed`."""
+    """Scheduler publishes on `v1/ev/job/JOB/`: a job was `added`, `changed`, `removed`, `paused` or `resumed`."""
 
     id: int
     at: str
@@ -36,14 +36,17 @@ class JobEvent(Body, frozen=True, kw_only=True, tag="job"):
     event: str
     #: what REST shows of the job; None when it was removed
     job: dict[str, Any] | None = None
+    #: ids of its scheduled runs that are no more, because they are due no more
+    withdrawn: list[str] = []
 
 
 class SysEvent(Body, frozen=True, kw_only=True, tag="sys"):
     """Scheduler publishes on `v1/ev/sys/KIND/`: what happened to the installation itself.
 
-    `started`, `reloaded`, `not_run` (a range of due times), `host`, `room` (a disk is too full for new runs, or no
-    more), `journal` (the database was put back from a backup, and has a new number), `consumer_dropped` (a registered
-    reader of events was silent for 30 days).
+    `started`, `reloaded`, `not_run` (a range of due times of one schedule, with the reason), `paused` and `resumed`
+    (everything), `time_zones` (their rules have changed), `host`, `room` (a disk is too full for new runs, or no
+    more), `journal` (the database was put back from a backup, and has a new number), `archived` (finished runs have
+    left the database), `consumer_dropped` (a registered reader of events was silent for 30 days).
     """
 
     id: int

@@ -175,5 +175,17 @@ class LiveOutput(Body, frozen=True, kw_only=True, tag="live_output"):
     journal: int = 0
 
 
+class SweepOutputs(Body, frozen=True, kw_only=True, tag="sweep_outputs"):
+    """Web asks `store`: remove some of the outputs that are no longer kept. OK carries `Swept`."""
+
+
+class Swept(Body, frozen=True, kw_only=True, tag="swept"):
+    """Store answers `SweepOutputs`."""
+
+    removed: int
+    #: there may be more; ask again
+    more: bool = False
+
+
 ToStore = Chunk | OutputEnd
-AskStore = ReadRange | ReadLines | Search | OutputStat
+AskStore = ReadRange | ReadLines | Search | OutputStat | SweepOutputs

@@ -53,7 +53,44 @@ class ReloadJobs(Body, frozen=True, kw_only=True, tag="reload"):
     force: bool = False
 
 
-Deed = CreateRun | CreateAdHoc | ActOnRun | ReloadJobs
+class PauseJobs(Body, frozen=True, kw_only=True, tag="pause"):
+    """Hold a job, or everything: nothing is started of it but by a person."""
+
+    #: None: all jobs
+    job_id: str | None = None
+    #: for whoever asks why it does not run
+    reason: str = ""
+
+
+class ResumeJobs(Body, frozen=True, kw_only=True, tag="resume"):
+    """Let a job, or everything, go on; what was due meanwhile is on record, and does not run."""
+
+    #: None: what was paused as a whole
+    job_id: str | None = None
+    reason: str = ""
+
+
+class ArchiveRuns(Body, frozen=True, kw_only=True, tag="archive_runs"):
+    """Move runs that ended long ago into a file of their own: copied there first, and only what lies there is deleted.
+
+    Answered with `{archived, more, path}`.
+    """
+
+    #: one that is not whole is below the home
+    path: str
+    #: seconds since their end, at least
+    age: float
+    #: at most so many, 200 at most
+    count: int = 200
+
+
+class FreePages(Body, frozen=True, kw_only=True, tag="free_pages"):
+    """Give free pages of the database back to the disk. Answered with `{freed, left, page_size}`."""
+
+    pages: int = 2000
+
+
+Deed = CreateRun | CreateAdHoc | ActOnRun | ReloadJobs | PauseJobs | ResumeJobs | ArchiveRuns | FreePages
 
 
 class Request(Body, frozen=True, kw_only=True, tag="request"):

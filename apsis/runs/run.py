@@ -63,7 +63,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     #: content hash of the job's definition that this run was bound from
     job_version: str = ""
     rerun_of: str | None = None
+    #: the run whose bad end this one makes up for, by the `retry` of its job
+    retry_of: str | None = None
+    #: which of the retries that rule allows it is; 0: it is none
+    attempt: int = 0
+    #: what was run again of it: reruns and its retry
     reruns: list[str] = []
+    #: a retry or a rerun does not start before; it is due then, whatever its schedule time says
+    not_before: str | None = None
+    #: `late`, `too_long`, `too_fast`: what was told of it, once each
+    raised: list[str] = []
     #: seconds from its due time to its start; null before it has started
     late_by: float | None = None
     #: seconds that the program ran; null until it has ended
@@ -90,7 +99,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     #: `scheduler`, `user:admin`, `token:NAME`, `action:RUN`, `supervisor/HOST`
     actor: str
-    #: what happened: the new state, or `refused`, `mark`, `note`
+    #: what happened: the new state, or `refused`, `mark`, `note`, `late`, `too_long`, `too_fast`
     event: str
     old: str = ""
     reason: str = ""

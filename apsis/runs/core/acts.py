@@ -1,6 +1,7 @@
 """Acts of people on one run: start, skip, stop, kill, signal, abandon, mark, rerun."""
 
 import signal as signals
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,9 +17,10 @@ from apsis.runs.core.rows import RunRow
 from apsis.runs.core.starts import consider
 from apsis.runs.core.stops import order_stop
 from apsis.runs.core.turn import Turn
-from apsis.runs.run import Exit
+from apsis.runs.run import Exit, Run
 from apsis.runs.states import FINISHED, State
 from apsis.times import parse_time
+from apsis.times.durations import show_duration
 
 _PENDING = frozenset({State.SCHEDULED, State.WAITING})
 
@@ -110,7 +112,8 @@ def _abandon(turn: Turn, row: RunRow, actor: str) -> None:
             turn.settle(command)
     turn.command(host, run.run_id, Revoke, **turn.named(row))
     reason = f"abandoned by {actor}: host {host.row.host} cannot be reached, and how it ended is not known"
-    turn.move(row, State.ERROR, reason, actor=actor, exit=Exit(error=reason), pid=None, reachable=True)
+    facts = replace(row.facts, ended_by=actor)
+    turn.move(row, State.ERROR, reason, actor=actor, facts=facts, exit=Exit(error=reason), pid=None, reachable=True)
 
 
 def _mark(turn: Turn, row: RunRow, deed: ActOnRun, actor: str) -> None:
@@ -130,16 +133,34 @@ def _rerun(turn: Turn, row: RunRow, deed: ActOnRun, actor: str) -> RunRow:
         raise BadRequest(f"a run cannot be run again as {deed.as_!r}", hint="as: now or then", loc="as")
     run, book = row.run, turn.book
     if deed.as_ == "now":
-        job = book.jobs.get(run.job_id) or (book.version(run.job_version) if run.job_id.startswith("ad hoc/") else None)
+        job = book.jobs.get(run.job_id) or (
+            book.version(run.job_version, run.job_id) if run.job_id.startswith("ad hoc/") else None
+        )
         if job is None:
             raise NotFound(f"there is no job {run.job_id!r} any more", hint="run it again as it was then: as=then")
     else:
-        job = book.version(run.job_version)
+        job = book.version(run.job_version, run.job_id)
         if job is None:
             raise NotFound(f"the definition of {run.job_id!r} that {run.run_id} was made from is not known any more")
     args = complete_args(job, run.args)
     due = parse_time(run.schedule_time) if run.schedule_time else None
-    again = new_row(turn, job, args, due, rerun_of=run.run_id)
-    turn.note(row, f"run again as {again.run.run_id}", actor=actor, reruns=[*run.reruns, again.run.run_id])
-    consider(turn, again, actor=actor, reason=f"rerun of {run.run_id}")
+    stop, said = _stop_again(turn, run)
+    again = new_row(turn, job, args, due, stop=stop, rerun_of=run.run_id, not_before=turn.now if due else None)
+    how = "as it was then" if deed.as_ == "then" else "as it is now"
+    text = f"run again as {again.run.run_id}, with its job {how}"
+    turn.note(row, text, actor=actor, reruns=[*run.reruns, again.run.run_id])
+    consider(turn, again, actor=actor, reason=f"rerun of {run.run_id}, with its job {how}{said}")
     return again
+
+
+def _stop_again(turn: Turn, run: Run) -> tuple[datetime | None, str]:
+    """Return the stop time of a rerun: that of the run while it lies ahead, else as long after now; and what to say."""
+    if run.stop_time is None:
+        return None, ""
+    stop = parse_time(run.stop_time)
+    if stop > turn.now:
+        return stop, ""
+    began = run.schedule_time or min(run.timestamps.values())
+    length = max(stop - parse_time(began), timedelta(0))
+    passed = f"; the stop time, {run.stop_time}, has passed"
+    return turn.now + length, f"{passed}: it has a new one, {show_duration(length.total_seconds())} from now"

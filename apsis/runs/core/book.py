@@ -1,9 +1,11 @@
 """The core's memory: unfinished runs, jobs, plans, hosts, open commands, and the indexes over them."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 from apsis.conditions import Condition, read_bound
 from apsis.errors import ApsisError
@@ -12,16 +14,24 @@ from apsis.jobs.params import Param
 from apsis.messages.requests import Done
 from apsis.runs.core.plans import Plan
 from apsis.runs.core.ports import Archive, ParsesJob
-from apsis.runs.core.rows import CommandRow, CursorRow, HostRow, RunRow, Stored
+from apsis.runs.core.rows import CommandRow, CursorRow, HostRow, Pause, RunRow, Stored, due_of
+from apsis.runs.core.said import Said
 from apsis.runs.core.settings import Settings
 from apsis.runs.core.waiting import Need, Waiting
 from apsis.runs.states import FINISHED, State
 from apsis.times import parse_time, to_micros
 
+if TYPE_CHECKING:
+    from apsis.runs.core.changes import Reload
+
 #: states in which a run holds its place under `max_running` and on its host
 HOLDING = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
 #: states whose runs have not been given to a program yet
 BEFORE = frozenset({State.NEW, State.SCHEDULED, State.WAITING})
+#: states in which it shows whether a run has started in time
+_DUE = frozenset({State.WAITING, State.STARTING, State.RUNNING})
+#: states of runs that end by their stop schedule
+_STOPPABLE = HOLDING | {State.WAITING}
 
 
 @dataclass(slots=True)
@@ -58,8 +68,10 @@ class Timers:
         """Add a time."""
         heappush(self._heap, (micros, what))
 
-    def first(self) -> int | None:
-        """Return the earliest time."""
+    def first(self, counts: Callable[[str], bool] | None = None) -> int | None:
+        """Return the earliest time; with `counts`, what no longer does is forgotten before."""
+        while self._heap and counts is not None and not counts(self._heap[0][1]):
+            heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now: int) -> list[tuple[int, str]]:
@@ -90,9 +102,20 @@ class Book:
         #: False until the job directory has been read once: until then nothing becomes due
         self.loaded = False
         self.jobs: dict[str, Job] = {}
+        #: the reload that is being taken over, some jobs at a time, and the jobs that are still to come
+        self.reload: Reload | None = None
+        self.coming: dict[str, Job] = {}
+        #: epoch and number of the last note on alerts that stands in a log
+        self.alerts = stored.alerts
         self.errors = stored.errors
         #: the clock is far behind the last commit: nothing is started by it
         self.clock_is_back = False
+        #: job, or "" for everything: who holds it
+        self.pauses = dict(stored.pauses)
+        #: due times before this do not run; microseconds
+        self.since = stored.since
+        #: version of the rules of the time zones: that by which the runs ahead were made, and that of now
+        self.zones = self.zones_now = stored.zones
         #: why the last reload was held, or ""
         self.held = ""
         #: host ("": the scheduler's own disk): why nothing new is started there
@@ -113,6 +136,11 @@ class Book:
         self.ends = Timers()
         self.give_up = Timers()
         self.stops = Timers()
+        #: when those that have not started are late, and those that run take too long
+        self.late = Timers()
+        self.long = Timers()
+        #: job: run times of its last successes, the newest last
+        self.usual: dict[str, deque[float]] = {}
         self.refills: list[tuple[int, tuple[str, str]]] = []
         #: plans that may be able to make another run
         self.short: dict[tuple[str, str], None] = {}
@@ -122,10 +150,17 @@ class Book:
         self.aside: dict[str, RunRow] = {}
         #: (job, args) and (job, None): how many hold a place
         self.holding: Counter[tuple[str, str | None]] = Counter()
-        #: (job, args): ids of unfinished runs
-        self.unfinished: dict[tuple[str, str], set[str]] = {}
-        #: finished or marked since the last commit, which the archive does not show yet
+        #: (job, args, state): how many unfinished runs
+        self.standing: Counter[tuple[str, str, State]] = Counter()
+        #: resource: how many are taken, by runs that hold a place
+        self.taken: Counter[str] = Counter()
+        #: run: what was found when the condition was looked at that it waits for
+        self.said: dict[str, Said] = {}
+        #: (job, args): ids of unfinished runs, the oldest first
+        self.unfinished: dict[tuple[str, str], dict[str, None]] = {}
+        #: finished or marked since the last commit, which the archive does not show yet; their ids by (job, args)
         self.fresh: dict[str, RunRow] = {}
+        self.fresh_ids: dict[tuple[str, str], dict[str, None]] = {}
         self.fresh_answers: dict[str, tuple[str, Done]] = {}
         #: ids of runs to be looked at; needs of which the first in the queue is; ended runs whose effects are owed
         self.agenda: deque[str] = deque()
@@ -137,7 +172,8 @@ class Book:
         self.looks = 0
         #: (host, journal, id there): runs that go by another number here, finished ones too
         self.aliases = dict(stored.aliases)
-        self._versions: dict[str, Job | None] = {}
+        #: by version and job: jobs that say the same have one version
+        self._versions: dict[tuple[str, str], Job | None] = {}
         self._conditions: dict[str, list[Condition]] = {}
         self._restore(stored)
 
@@ -149,7 +185,7 @@ class Book:
         for cursor in stored.cursors:
             self.cursors.setdefault(cursor.job_id, {})[cursor.key] = cursor
         for job_id, (version, file) in stored.jobs.items():
-            job = self.version(version)
+            job = self.version(version, job_id)
             if job is not None:
                 self.jobs[job_id] = replace(job, file=file)
         for row in stored.runs:
@@ -157,25 +193,26 @@ class Book:
             if row.run.state in {State.NEW, State.WAITING}:
                 self.agenda.append(row.run.run_id)
 
-    def version(self, version: str) -> Job | None:
+    def version(self, version: str, job_id: str) -> Job | None:
         """Return a job as one of its versions has it, or None if that version is not known or no longer parses."""
-        if version not in self._versions:
-            self._versions[version] = self._read_version(version)
-        return self._versions[version]
+        key = (version, job_id)
+        if key not in self._versions:
+            self._versions[key] = self._read_version(version, job_id)
+        return self._versions[key]
 
-    def _read_version(self, version: str) -> Job | None:
+    def _read_version(self, version: str, job_id: str) -> Job | None:
         found = self.archive.version(version)
         if found is None:
             return None
         try:
             # a calendar's file may have changed since: the run is bound from what the version was called then
-            return replace(self.parse(*found), version=version)
+            return replace(self.parse(job_id, found[1]), version=version)
         except ApsisError:
             return None
 
     def keep_version(self, job: Job) -> None:
         """Have a version at hand before it is committed."""
-        self._versions[job.version] = job
+        self._versions[job.version, job.job_id] = job
 
     def find(self, run_id: str) -> RunRow | None:
         """Return any run, wherever it is kept."""
@@ -205,13 +242,22 @@ class Book:
 
     def params_of(self, job_id: str) -> dict[str, Param] | None:
         """Return the params of a job, or None if there is no such job."""
-        job = self.jobs.get(job_id)
+        job = self.jobs.get(job_id) or self.coming.get(job_id)
         return job.params if job else None
+
+    def pause_of(self, job_id: str) -> tuple[str, Pause] | None:
+        """Return what holds a job: its id, or "" where everything is held, and who did it."""
+        for key in (job_id, ""):
+            if key in self.pauses:
+                return key, self.pauses[key]
+        return None
 
     def enter(self, old: RunRow | None, row: RunRow | None) -> None:
         """Put a run's new row in place of its old one in every index; None: there is none."""
         if old is not None:
             self._leave(old)
+            if row is None or row.run.state in FINISHED:
+                self._forget(old)
         if row is None:
             return
         run = row.run
@@ -221,13 +267,17 @@ class Book:
             self._conditions.pop(run.run_id, None)
             return
         self.rows[run.run_id] = row
-        self.unfinished.setdefault((run.job_id, row.args_key), set()).add(run.run_id)
+        self.unfinished.setdefault((run.job_id, row.args_key), {})[run.run_id] = None
+        self.standing[run.job_id, row.args_key, run.state] += 1
+        if run.state is not State.WAITING:
+            self.said.pop(run.run_id, None)
         if run.expected and run.schedule_time:
             due = to_micros(parse_time(run.schedule_time))
             self.made.setdefault(run.job_id, {})[due, row.args_key] = run.run_id
         if run.state in HOLDING:
             self.holding[run.job_id, row.args_key] += 1
             self.holding[run.job_id, None] += 1
+            self.taken.update(row.facts.resources)
             if run.host is not None:
                 self.hosts[run.host].busy.add(run.run_id)
         self._count(row, +1)
@@ -238,11 +288,10 @@ class Book:
         if run.state in FINISHED:
             return
         self.rows.pop(run.run_id, None)
-        same = self.unfinished.get((run.job_id, row.args_key))
-        if same is not None:
-            same.discard(run.run_id)
-            if not same:
-                del self.unfinished[run.job_id, row.args_key]
+        stood = (run.job_id, row.args_key, run.state)
+        self.standing[stood] -= 1
+        if not self.standing[stood]:
+            del self.standing[stood]
         if run.expected and run.schedule_time:
             of_job = self.made.get(run.job_id, {})
             of_job.pop((to_micros(parse_time(run.schedule_time)), row.args_key), None)
@@ -253,9 +302,34 @@ class Book:
                 self.holding[key] -= 1
                 if not self.holding[key]:
                     del self.holding[key]
+            self.taken.subtract(row.facts.resources)
             if run.host is not None:
                 self.hosts[run.host].busy.discard(run.run_id)
         self._count(row, -1)
+
+    def _forget(self, row: RunRow) -> None:
+        """Take a run that has ended, or is no more, from among the unfinished; one that goes on keeps its place."""
+        run = row.run
+        self.said.pop(run.run_id, None)
+        same = self.unfinished.get((run.job_id, row.args_key), {})
+        same.pop(run.run_id, None)
+        if not same:
+            self.unfinished.pop((run.job_id, row.args_key), None)
+
+    def keep_fresh(self, row: RunRow) -> None:
+        """Have a run at hand that has ended, or was marked, until the archive shows it."""
+        self.fresh[row.run.run_id] = row
+        self.fresh_ids.setdefault((row.run.job_id, row.args_key), {})[row.run.run_id] = None
+
+    def forget_fresh(self) -> None:
+        """Let go what was only kept because the archive did not show it yet."""
+        self.fresh.clear()
+        self.fresh_ids.clear()
+        self.fresh_answers.clear()
+
+    def total(self, resource: str) -> int:
+        """Return how many there are of a resource."""
+        return self.settings.resources.get(resource, 0)
 
     def set_aside(self, row: RunRow) -> None:
         """Let a scheduled run not count as made ahead until it is taken back."""
@@ -283,12 +357,17 @@ class Book:
     def _arm(self, old: RunRow | None, row: RunRow) -> None:
         run = row.run
         entered = old is None or old.run.state is not run.state
-        if run.state is State.SCHEDULED and entered and run.schedule_time:
-            self.due.put(to_micros(parse_time(run.schedule_time)), run.run_id)
+        if run.state is State.SCHEDULED and entered and (due := due_of(run)) is not None:
+            self.due.put(due, run.run_id)
+        if run.state in _DUE and (old is None or old.run.state not in _DUE) and (due := due_of(run)) is not None:
+            self.late.put(due + int(row.facts.late_after * 1e6), run.run_id)
         if row.facts.ends is not None and (old is None or old.facts.ends is None):
             self.ends.put(to_micros(parse_time(row.facts.ends)), run.run_id)
         if run.state is State.WAITING and entered and row.facts.max_wait is not None:
             since = to_micros(parse_time(run.timestamps[State.WAITING]))
             self.give_up.put(since + int(row.facts.max_wait * 1e6), run.run_id)
-        if run.state in HOLDING and run.stop_time and (old is None or old.run.state not in HOLDING):
+        if run.stop_time and run.state in _STOPPABLE and (old is None or old.run.state not in _STOPPABLE):
             self.stops.put(to_micros(parse_time(run.stop_time)), run.run_id)
+        began = run.timestamps.get(State.RUNNING) if run.state in HOLDING else None
+        if began and row.facts.most is not None and (old is None or State.RUNNING not in old.run.timestamps):
+            self.long.put(to_micros(parse_time(began)) + int(row.facts.most * 1e6), run.run_id)

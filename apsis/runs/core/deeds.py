@@ -9,13 +9,14 @@ from apsis.errors import ApsisError, BadRequest, NotFound
 from apsis.jobs.bind import complete_args
 from apsis.jobs.job import Job, JobError
 from apsis.messages.body import decode, encode
-from apsis.messages.requests import ActOnRun, CreateAdHoc, CreateRun, Done, Failed
+from apsis.messages.requests import ActOnRun, CreateAdHoc, CreateRun, Done, Failed, PauseJobs, ReloadJobs, ResumeJobs
 from apsis.programs.templated import BindError
 from apsis.runs.core.acts import act
-from apsis.runs.core.changes import Difference, held_answer
+from apsis.runs.core.changes import Reload
 from apsis.runs.core.effects import Reply
 from apsis.runs.core.inputs import Asked
 from apsis.runs.core.making import expand_run, new_row, schedule_run
+from apsis.runs.core.pauses import pause, resume
 from apsis.runs.core.rows import RequestRow, RunRow
 from apsis.runs.core.starts import consider
 from apsis.runs.core.turn import Turn
@@ -74,12 +75,24 @@ def repeated(turn: Turn, asked: Asked) -> bool:
     return known is not None
 
 
-def answer_reload(turn: Turn, asked: Asked, difference: Difference, errors: list[dict[str, Any]]) -> None:
-    """Answer a reload that was carried out, or held."""
-    if difference.held:
-        _reply(turn, asked, held_answer(difference))
+def answer_reload(turn: Turn, asked: Asked, reload: Reload) -> None:
+    """Answer a reload that was carried out, foreseen, or held."""
+    held = reload.difference.held
+    rehearsed = isinstance(asked.request.do, ReloadJobs) and asked.request.do.dry_run
+    if held and (reload.loaded.unreadable or not rehearsed):
+        hint = "look at the job directory; if that is meant, reload with force"
+        _reply(
+            turn,
+            asked,
+            Failed(code="conflict", message=f"the reload is held: {held}; the jobs are as before", hint=hint),
+        )
     else:
-        _done(turn, asked, difference.result(errors))
+        _done(turn, asked, reload.result())
+
+
+def answer(turn: Turn, asked: Asked, result: dict[str, Any]) -> None:
+    """Answer a request whose effect is in this turn, now and whenever it comes again."""
+    _done(turn, asked, result)
 
 
 def _hash(asked: Asked) -> str:
@@ -125,6 +138,10 @@ def _do(turn: Turn, asked: Asked) -> dict[str, Any]:
     deed = request.do
     if isinstance(deed, ActOnRun):
         return act(turn, deed, request.actor)
+    if isinstance(deed, PauseJobs):
+        return pause(turn, deed, request.actor)
+    if isinstance(deed, ResumeJobs):
+        return resume(turn, deed, request.actor)
     if isinstance(deed, CreateRun):
         job = turn.book.jobs.get(deed.job_id)
         if job is None:

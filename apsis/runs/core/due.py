@@ -1,16 +1,21 @@
 """Scheduled runs whose time has come: they start, or are left out where they are too late for their schedule."""
 
-from apsis.runs.core.rows import RunRow
+from apsis.runs.core.missed import record
+from apsis.runs.core.pauses import holds
+from apsis.runs.core.rows import RunRow, due_of
 from apsis.runs.core.starts import look
 from apsis.runs.core.turn import Turn
 from apsis.runs.states import State
-from apsis.times import parse_time, to_micros
+from apsis.times import format_time, from_micros, parse_time, to_micros
 
 
 def begin(turn: Turn, run_id: str) -> None:
-    """Start a scheduled run that is due; one that is not scheduled any more is no matter."""
+    """Start a scheduled run that is due; one that is not scheduled any more, or for later by now, is no matter."""
     row = turn.book.rows.get(run_id)
-    if row is None or row.run.state is not State.SCHEDULED:
+    if row is None or row.run.state is not State.SCHEDULED or (due_of(row.run) or 0) > turn.micros:
+        return
+    if held := holds(turn.book, row):
+        _hold(turn, row, held)
         return
     reason = _left_out(turn, row)
     if reason:
@@ -19,13 +24,33 @@ def begin(turn: Turn, run_id: str) -> None:
         look(turn, run_id)
 
 
+def _hold(turn: Turn, row: RunRow, reason: str) -> None:
+    """Take back a run of a paused job that is due: when the job goes on, all that was due meanwhile is recorded."""
+    run = row.run
+    if not run.expected or run.schedule_time is None:
+        turn.move(row, State.SKIPPED, reason)
+        return
+    key = row.facts.schedule or ""
+    turn.withdraw(row, reason)
+    plan = turn.book.plans.get((run.job_id, key))
+    if plan is None or plan.behind is None or to_micros(parse_time(run.schedule_time)) <= plan.behind:
+        # it was due before the pause, or is of a schedule that is no more: that record will not have it
+        record(turn, run.job_id, key, first=run.schedule_time, last=run.schedule_time, count=1, reason=reason)
+
+
 def _left_out(turn: Turn, row: RunRow) -> str:
     """Return why a run that was made ahead does not run after all, or ""."""
     book, run = turn.book, row.run
+    if run.stop_time and to_micros(parse_time(run.stop_time)) <= turn.micros:
+        return f"its stop time, {run.stop_time}, had passed before it could start"
     plan = book.plans.get((run.job_id, row.facts.schedule or ""))
-    due = to_micros(parse_time(run.schedule_time or ""))
+    if plan is None or run.schedule_time is None:
+        return ""
+    due = to_micros(parse_time(run.schedule_time))
     late = (turn.micros - due) / 1e6
-    if plan is None or late <= book.settings.late_grace:
+    if due < book.since:
+        return f"it was due before {format_time(from_micros(book.since))}, given with --since"
+    if late <= book.settings.late_grace:
         return ""
     terms = plan.schedule.terms
     age = terms.max_age if terms.max_age is not None else book.settings.max_age

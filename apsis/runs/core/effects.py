@@ -4,17 +4,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from apsis.messages.alerts import AlertsNoted
 from apsis.messages.events import Event
 from apsis.messages.requests import Done, Failed
 from apsis.runs.core.rows import CommandRow, CursorRow, HostRow, JobRow, RequestRow, RunRow
+from apsis.runs.core.said import Question
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to an `Asked`."""
+    """The answer to an `Asked`, or to an `AlertsSaid`."""
 
     token: object
-    body: Done | Failed
+    body: Done | Failed | AlertsNoted
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Effects:
     acks: set[str] = field(default_factory=set)
     #: hosts that have just (re)connected: what is unanswered goes again at once
     greeted: set[str] = field(default_factory=set)
+    #: run: the condition that is to be looked at from now on, until it is another; None: none of it is any more
+    questions: dict[str, Question | None] = field(default_factory=dict)
     #: the database's new number: all that is sent from this commit on carries it
     journal: int | None = None
     #: when the core wants its next `Tick`; None: not before something happens
@@ -63,6 +67,7 @@ class Effects:
         self.replies += later.replies
         self.acks |= later.acks
         self.greeted |= later.greeted
+        self.questions.update(later.questions)
         self.journal = later.journal or self.journal
         self.wake = later.wake
 

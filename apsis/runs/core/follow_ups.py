@@ -1,9 +1,12 @@
-"""What a run's end brings about in the same transaction: `schedule` actions and successors."""
+"""What a run's end brings about in the same transaction: its retry, `schedule` actions and successors."""
 
 from apsis.actions import ScheduleAction, read_bound
 from apsis.jobs.bind import complete_args
 from apsis.programs.templated import BindError
+from apsis.runs.core.alarms import at_end
 from apsis.runs.core.making import new_row, reason_of
+from apsis.runs.core.pauses import holds
+from apsis.runs.core.retries import retry
 from apsis.runs.core.rows import RunRow
 from apsis.runs.core.starts import consider
 from apsis.runs.core.turn import Turn
@@ -11,10 +14,17 @@ from apsis.runs.states import State
 
 
 def follow_up(turn: Turn, row: RunRow) -> None:
-    """Carry out the actions of a run that has ended."""
+    """Tell what was unusual about a run that has ended, try it again by its job's rule, and carry out its actions."""
+    row = retry(turn, at_end(turn, row))
     for value in row.run.actions:
+        if value.get("type") != ScheduleAction.type:
+            continue  # the service for alerts carries those out, when it hears of the end
         action = read_bound(value)
         if _holds(turn, row, action):
+            _make(turn, row, action)
+    for action in turn.book.settings.actions:
+        # one that follows on every end must not follow on its own, without end
+        if action.job_id != row.run.job_id and _holds(turn, row, action):
             _make(turn, row, action)
 
 
@@ -24,7 +34,7 @@ def _holds(turn: Turn, row: RunRow, action: ScheduleAction) -> bool:
     return when.holds(
         run.state,
         exit_code=run.exit.code if run.exit else None,
-        late=run.late_by is not None and run.late_by > row.facts.late_after,
+        late="late" in run.raised,
         previous=previous,
     )
 
@@ -55,7 +65,12 @@ def _make(turn: Turn, row: RunRow, action: ScheduleAction) -> None:
     except BindError as error:
         turn.note(row_now(turn, row), f"cannot schedule {action.job_id}: {reason_of(error)}")
         return
-    consider(turn, new_row(turn, job, args, None), actor=f"action:{by}", reason=f"after {by} of {row.run.job_id}")
+    new = new_row(turn, job, args, None, automatic=True)
+    reason = f"after {by} of {row.run.job_id}"
+    if held := holds(turn.book, new):
+        turn.move(new, State.SKIPPED, f"{held}; it was to run {reason}", actor=f"action:{by}")
+    else:
+        consider(turn, new, actor=f"action:{by}", reason=reason)
 
 
 def row_now(turn: Turn, row: RunRow) -> RunRow:

@@ -110,7 +110,7 @@ def _renumber(turn: Turn, row: RunRow, report: Held) -> bool:
     """
     run, book = row.run, turn.book
     if run.expected and run.state in _AHEAD and row.num > book.made_before:
-        job = book.version(run.job_version)
+        job = book.version(run.job_version, run.job_id)
         if job is not None and row.facts.schedule is not None:
             book.take_back(run.run_id)
             book.waiting.remove(run.run_id)
@@ -131,7 +131,7 @@ def _make(turn: Turn, report: Held, *, is_free: bool) -> RunRow:
     number = _NUMBER.fullmatch(report.run_id)
     num = int(number[1]) if number and is_free else book.last_run + 1
     _raise_to(turn, num)
-    job = book.version(memo.version) or book.jobs.get(report.job_id)
+    job = book.version(memo.version, report.job_id) or book.jobs.get(report.job_id)
     run = Run(
         run_id=f"r{num}",
         job_id=report.job_id,
@@ -142,6 +142,8 @@ def _make(turn: Turn, report: Held, *, is_free: bool) -> RunRow:
         expected=_is_expected(turn, report, memo),
         job_version=memo.version or (job.version if job else ""),
         rerun_of=memo.rerun_of,
+        retry_of=memo.retry_of,
+        attempt=memo.attempt,
         journal=report.journal,
         held_as="" if f"r{num}" == report.run_id else report.run_id,
     )
@@ -219,7 +221,7 @@ def _as_begun(turn: Turn, host: Host, row: RunRow, report: Held, actor: str) -> 
         own_signal=memo.own_signal,
         own_grace=memo.own_grace,
     )
-    job = turn.book.version(row.run.job_version)
+    job = turn.book.version(row.run.job_version, row.run.job_id)
     changes = _bound(turn, row, job) if job is not None else {}
     reason = f"it was started on host {host.row.host} before the database was put back from a backup"
     return turn.move(

@@ -5,11 +5,13 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from apsis.actions import ScheduleAction
 from apsis.errors import ApsisError
 from apsis.jobs.bind import Bound, complete_args, expand
 from apsis.jobs.job import Job
 from apsis.programs.process import ProcessProgram
 from apsis.programs.templated import BindError
+from apsis.runs.core.alarms import limits
 from apsis.runs.core.rows import Facts, RunRow, args_key
 from apsis.runs.core.turn import SCHEDULER, Turn
 from apsis.runs.run import Run
@@ -29,6 +31,10 @@ def new_row(
     schedule: str | None = None,
     stop: datetime | None = None,
     rerun_of: str | None = None,
+    retry_of: str | None = None,
+    attempt: int = 0,
+    not_before: datetime | None = None,
+    automatic: bool = False,
 ) -> RunRow:
     """Return a run that is in state `new` and written nowhere yet. With `schedule` it was made by that one."""
     book = turn.book
@@ -45,13 +51,16 @@ def new_row(
         expected=schedule is not None,
         job_version=job.version,
         rerun_of=rerun_of,
+        retry_of=retry_of,
+        attempt=attempt,
+        not_before=format_time(not_before) if not_before else None,
         journal=book.journal,
     )
     return RunRow(
         book.last_run,
         args_key(run.args),
         run,
-        Facts(schedule=schedule, late_after=job.late_after, request=turn.request),
+        Facts(schedule=schedule, late_after=_late_after(job, schedule), request=turn.request, automatic=automatic),
     )
 
 
@@ -75,12 +84,19 @@ def bind(turn: Turn, row: RunRow) -> RunRow | None:
     try:
         bound = expand_run(turn, job, row.run)
     except BindError as error:
-        turn.move(row, State.ERROR, reason_of(error), job_version=job.version)
+        # whoever is to be told of an end is told of this one too
+        told = [action.to_json() for action in job.actions if action.type != ScheduleAction.type]
+        turn.move(row, State.ERROR, reason_of(error), job_version=job.version, actions=told)
         return None
+    least, most = limits(turn, job)
     facts = replace(
         row.facts,
-        late_after=job.late_after,
+        late_after=_late_after(job, row.facts.schedule),
+        least=least,
+        most=most,
         max_wait=job.max_wait if job.max_wait is not None else turn.book.settings.waiting_max,
+        priority=job.priority,
+        resources={name: count for name, count in job.resources.items() if count},
     )
     program = bound.program
     host = None
@@ -90,6 +106,7 @@ def bind(turn: Turn, row: RunRow) -> RunRow | None:
             facts,
             process=program.to_process(max_bytes=turn.book.settings.max_bytes),
             success_codes=program.success_exit_codes,
+            error_codes=program.error_exit_codes,
             own_signal=program.stop.signal,
             own_grace=program.stop.grace,
         )
@@ -104,16 +121,23 @@ def bind(turn: Turn, row: RunRow) -> RunRow | None:
     return RunRow(row.num, row.args_key, run, facts, row.log)
 
 
-def schedule_run(turn: Turn, row: RunRow, *, actor: str = SCHEDULER) -> RunRow:
+def schedule_run(turn: Turn, row: RunRow, *, actor: str = SCHEDULER, reason: str = "") -> RunRow:
     """Let a new run wait for its time; what will not bind then is said now."""
     job = _job_of(turn, row)
-    reason = ""
     if job is not None:
         try:
             expand_run(turn, job, row.run)
         except BindError as error:
             reason = f"will not run: {reason_of(error)}"
     return turn.move(row, State.SCHEDULED, reason, actor=actor)
+
+
+def _late_after(job: Job, key: str | None) -> float:
+    """Return the seconds after which a run is late: its schedule's word goes before that of the job."""
+    for schedule in job.schedules if key is not None else ():
+        if schedule.terms.late_after is not None and schedule.key == key:
+            return schedule.terms.late_after
+    return job.late_after
 
 
 def reason_of(error: ApsisError) -> str:
@@ -128,4 +152,4 @@ def _job_of(turn: Turn, row: RunRow) -> Job | None:
         return current
     if current is not None and current.version == row.run.job_version:
         return current
-    return turn.book.version(row.run.job_version)
+    return turn.book.version(row.run.job_version, row.run.job_id)

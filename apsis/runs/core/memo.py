@@ -21,6 +21,10 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     own_grace: float = 60.0
     late_after: float = 60.0
     rerun_of: str | None = None
+    retry_of: str | None = None
+    attempt: int = 0
+    #: what it takes of each resource
+    resources: dict[str, int] = {}
     #: (id, sha256 of its body) of the request that asked for it: asked again, it runs nothing
     request: tuple[str, str] | None = None
 
@@ -33,6 +37,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             own_signal=self.own_signal,
             own_grace=self.own_grace,
             late_after=self.late_after,
+            resources=self.resources,
             request=self.request,
         )
 
@@ -49,7 +54,10 @@ def memo_of(row: RunRow) -> dict[str, Any]:
         own_signal=facts.own_signal,
         own_grace=facts.own_grace,
         late_after=facts.late_after,
+        resources=facts.resources,
         rerun_of=run.rerun_of,
+        retry_of=run.retry_of,
+        attempt=run.attempt,
         request=facts.request,
     )
     found: dict[str, Any] = msgspec.to_builtins(memo)

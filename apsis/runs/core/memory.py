@@ -3,9 +3,11 @@
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
+
 from apsis.messages.events import Event
 from apsis.runs.core.effects import Effects
-from apsis.runs.core.rows import CommandRow, CursorRow, HostRow, JobRow, RequestRow, RunRow, Stored
+from apsis.runs.core.rows import CommandRow, CursorRow, HostRow, JobRow, Pause, RequestRow, RunRow, Stored
 from apsis.runs.states import FINISHED, State
 from apsis.times import parse_time, to_micros
 
@@ -51,6 +53,10 @@ class MemoryTables:
             cursors=list(self.cursors.values()),
             hosts=list(self.hosts.values()),
             commands=[self.commands[key] for key in sorted(self.commands)],
+            alerts=self.meta.get("alerts", ""),
+            pauses=msgspec.json.decode(self.meta.get("pauses", "{}"), type=dict[str, Pause]),
+            since=int(self.meta.get("since", "0")),
+            zones=self.meta.get("zones", ""),
             aliases={
                 (row.run.host or "", row.run.journal, row.run.held_as): row.run.run_id
                 for row in self.runs.values()
@@ -125,6 +131,21 @@ class MemoryTables:
     def made(self, job_id: str, due: int, args_key: str) -> bool:
         """Say whether a schedule has made a run of this job for this due time and these args."""
         return (job_id, due, args_key) in self._made
+
+    def made_between(self, job_id: str, after: int, until: int) -> list[tuple[int, str]]:
+        """Return (due, args) of the runs that schedules of a job have made for due times in (after, until]."""
+        return [(due, key) for job, due, key in self._made if job == job_id and after < due <= until]
+
+    def run_times(self, job_id: str, until: int, limit: int) -> list[float]:
+        """Return the run times, seconds, of the last successes of a job that were due by then, the newest first."""
+        nums = sorted(num for (job, _), same in self._same.items() if job == job_id for num in same)
+        runs = [self.runs[num].run for num in reversed(nums)]
+        return [
+            run.elapsed
+            for run in runs
+            if run.state is State.SUCCESS and run.elapsed is not None
+            if not run.schedule_time or to_micros(parse_time(run.schedule_time)) <= until
+        ][:limit]
 
     def previous(self, job_id: str, args_key: str, before: int) -> tuple[int, State] | None:
         """Return number and end of the latest finished run of a job with these args and a number below `before`."""

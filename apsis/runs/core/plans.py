@@ -20,6 +20,7 @@ class Plan:
         self.at = cursor.at
         self.behind = cursor.behind
         self.until = cursor.until
+        self.why = cursor.why
         #: when the horizon reaches the next occurrence; None: not known, or made already
         self.refill_at: int | None = None
         self._occurrences: Iterator[Occurrence] | None = None
@@ -29,7 +30,7 @@ class Plan:
     def row(self) -> CursorRow:
         """Return the cursor as it is stored."""
         job_id, key = self.key
-        return CursorRow(job_id=job_id, key=key, at=self.at, behind=self.behind, until=self.until)
+        return CursorRow(job_id=job_id, key=key, at=self.at, behind=self.behind, until=self.until, why=self.why)
 
     def peek(self) -> Occurrence | None:
         """Return the first occurrence after the cursor; None: there is none any more."""
@@ -59,6 +60,22 @@ class Plan:
             self.behind = self.at if self.behind is None else self.behind
             self.until = now
             self.skip_to(now)
+
+    def hold(self, now: int) -> None:
+        """Leave what is due from now on to be recorded, once it is let go."""
+        if self.behind is None:
+            self.behind = self.until = now
+
+    def let_go(self, now: int, why: str) -> None:
+        """Have all that was left behind up to now recorded as not run, and go on from now."""
+        if self.behind is None:
+            self.behind = now
+        self.until, self.why = now, why
+        self.skip_to(now)
+
+    def caught_up(self) -> None:
+        """Leave nothing behind."""
+        self.behind = self.until = self.why = None
 
     def missed(self, after: int) -> Iterator[Occurrence]:
         """Yield the occurrences in (after, until]."""

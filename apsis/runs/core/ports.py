@@ -31,6 +31,17 @@ class Archive(Protocol):
         """Say whether a schedule has made a run of this job for this due time (microseconds) and these args."""
         ...
 
+    def made_between(self, job_id: str, after: int, until: int) -> list[tuple[int, str]]:
+        """Return (due, args) of the runs that schedules of a job have made for due times in (after, until]."""
+        ...
+
+    def run_times(self, job_id: str, until: int, limit: int) -> list[float]:
+        """Return the run times, seconds, of the last successes of a job that were due by then, the newest first.
+
+        Of many runs that ended otherwise since, it need not look beyond: then there are fewer.
+        """
+        ...
+
     def previous(self, job_id: str, args_key: str, before: int) -> tuple[int, State] | None:
         """Return number and end of the latest finished run of a job with these args and a number below `before`."""
         ...

@@ -7,6 +7,7 @@ import msgspec
 
 from apsis.messages.dispatch import Command, Process
 from apsis.runs.run import LogEntry, Run
+from apsis.times import parse_time, to_micros
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -18,6 +19,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     passed: int = 0
     #: started by hand: conditions are passed over
     forced: bool = False
+    #: who gets places, resources and slots first: the higher
+    priority: int = 0
+    #: how many of each resource it takes, from its start to its end
+    resources: dict[str, int] = {}
     #: its program as bound, from when it is due until its start is ordered; None for a no-op
     process: Process | None = None
     #: exit statuses that count as success
@@ -36,6 +41,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     most: float | None = None
     #: who asked for its end: what was ended on purpose is not tried again
     ended_by: str = ""
+    #: an action has made it: nobody has asked for it
+    automatic: bool = False
     #: number of its start command, and the spool that it is bound to
     dispatch: int | None = None
     epoch: str | None = None
@@ -132,6 +139,8 @@ class JobRow:
     job_id: str
     version: str
     doc: dict[str, Any]
+    #: when this version was taken over, microseconds; None: it was there before
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,8 @@ class Stored:
     life: int = 0
     #: numbers that this database had before, and of others whose runs it has taken over
     past: tuple[int, ...] = ()
+    #: epoch and number of the last note on alerts; empty: there was none
+    alerts: str = ""
     #: when it was put back from a backup, which nobody has minded yet; empty: it was not
     restored: str = ""
     #: job id, or "" for everything: who holds it
@@ -177,6 +188,12 @@ class Stored:
     since: int = 0
     #: version of the rules of the time zones by which the runs ahead were made; empty: not known
     zones: str = ""
+
+
+def due_of(run: Run) -> int | None:
+    """Return when a run is to start, in microseconds; None: whenever it was asked for."""
+    text = run.not_before or run.schedule_time
+    return to_micros(parse_time(text)) if text else None
 
 
 def args_key(args: dict[str, str]) -> str:

@@ -1,6 +1,9 @@
 """How far ahead runs are made, how long one waits, when a host counts as away."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from apsis.actions import ScheduleAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +24,9 @@ class Settings:
     away_grace: float = 10.0
     #: due times missed by less than this are late, not missed
     late_grace: float = 60.0
+    #: what the config has done when any run has ended: runs of other jobs
+    actions: tuple[ScheduleAction, ...] = ()
+    #: name: how many there are of a resource that jobs ask for
+    resources: Mapping[str, int] = field(default_factory=dict)
     #: runs at a time on a host, for each core
     per_core: int = 8

@@ -23,7 +23,7 @@ def order_stop(turn: Turn, row: RunRow, by: str, *, kill: bool = False) -> None:
     signal, grace = (KILL, 0.0) if kill else (row.facts.own_signal, row.facts.own_grace)
     host = turn.book.hosts[run.host]
     turn.command(host, run.run_id, Stop, **turn.named(row), signal=signal, grace=grace, by=by)
-    facts = replace(row.facts, killed=row.facts.killed or kill)
+    facts = replace(row.facts, killed=row.facts.killed or kill, ended_by=row.facts.ended_by or by)
     verb = "killed" if kill else "stopped"
     if run.state is State.STARTING and (not facts.claimed or facts.stop_by is not None):
         # claimed, and still to be stopped: the first stop has taken the claim, and that is about to be reported
@@ -47,6 +47,7 @@ def order_again(turn: Turn, row: RunRow) -> None:
 
 def _end_no_op(turn: Turn, row: RunRow, by: str, *, kill: bool) -> None:
     verb = "killed" if kill else "stopped"
+    facts = replace(row.facts, ended_by=by)
     if row.run.state is not State.STOPPING:
-        row = turn.move(row, State.STOPPING, f"{verb} by {by}", actor=by)
+        row = turn.move(row, State.STOPPING, f"{verb} by {by}", actor=by, facts=facts)
     turn.move(row, State.FAILURE if kill else State.SUCCESS, f"{verb} by {by}", actor=by)

@@ -1,5 +1,6 @@
 """One step being decided: the only place where a run's row is changed, and where event ids are given."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from apsis.messages.events import JobEvent, RunEvent, SysEvent
 from apsis.runs.core.book import Book, Host
 from apsis.runs.core.effects import Effects
 from apsis.runs.core.rows import CommandRow, Facts, HostRow, RunRow
-from apsis.runs.core.waiting import ForRuns, ForSlot
+from apsis.runs.core.waiting import ForResource, ForSlot
 from apsis.runs.run import LogEntry, Run
 from apsis.runs.states import FINISHED, State, follow
 from apsis.times import format_time, to_micros
@@ -27,6 +28,8 @@ class Turn:
         self.micros = to_micros(now)
         self.at = format_time(now)
         self.effects = Effects()
+        #: due times that were walked through: a step does not take on more than it can do in a moment
+        self.walked = 0
         #: (id, sha256 of its body) of the request that is being done
         self.request: tuple[str, str] | None = None
 
@@ -77,12 +80,16 @@ class Turn:
 
     def withdraw(self, row: RunRow, reason: str) -> None:
         """Take back a scheduled run that is due no more."""
-        run = row.run
-        self._run_event(run, "withdrawn", run.state.value, SCHEDULER, reason, gone=True)
-        self.book.enter(row, None)
-        self.effects.runs.pop(run.run_id, None)
-        self.effects.withdrawn.append(row.num)
-        self._wake_for(row)
+        self._run_event(row.run, "withdrawn", row.run.state.value, SCHEDULER, reason, gone=True)
+        self.withdraw_all([row])
+
+    def withdraw_all(self, rows: Iterable[RunRow]) -> None:
+        """Take back scheduled runs; whoever has that done tells of all of them in one event."""
+        for row in rows:
+            self.book.enter(row, None)
+            self.effects.runs.pop(row.run.run_id, None)
+            self.effects.withdrawn.append(row.num)
+            self._wake_for(row)
 
     def _write(
         self, row: RunRow, run: Run, facts: Facts | None, *, event: str, old: str, actor: str, reason: str
@@ -104,14 +111,16 @@ class Turn:
         known = old if old.run.run_id in book.rows else None
         book.enter(known, new)
         if new.run.state in FINISHED:
-            book.fresh[new.run.run_id] = new
+            book.keep_fresh(new)
         self.effects.runs[new.run.run_id] = new
 
     def _wake_for(self, row: RunRow) -> None:
         """Have those looked at whom this run's step may let go on."""
         book, run = self.book, row.run
-        book.agenda.extend(book.waiting.all_of(ForRuns(run.job_id, row.args_key)))
+        book.agenda.extend(book.waiting.for_state(run.job_id, row.args_key, run.state.value))
         if run.state in FINISHED:
+            for name in row.facts.resources:
+                book.free[ForResource(name)] = None
             for place in book.waiting.places(run.job_id, row.args_key):
                 book.free[place] = None
             if run.host is not None:
@@ -140,11 +149,16 @@ class Turn:
         )
         return number
 
-    def job_event(self, job_id: str, event: str, actor: str, doc: dict[str, Any] | None) -> None:
-        """Tell that a job was `added`, `changed` or `removed`."""
+    def job_event(
+        self, job_id: str, event: str, actor: str, doc: dict[str, Any] | None, *, withdrawn: list[str] | None = None
+    ) -> None:
+        """Tell that a job was `added`, `changed`, `removed`, ...; and which of its runs are no more for that."""
         self.effects.events.append(
-            JobEvent(id=self._number(), at=self.at, job_id=job_id, actor=actor, event=event, job=doc)
-        )
+            JobEvent(
+                id=self._number(), at=self.at, job_id=job_id, actor=actor, event=event, job=doc,
+                withdrawn=withdrawn or [],
+            )
+        )  # fmt: skip
 
     def sys_event(self, kind: str, actor: str = SCHEDULER, **detail: Any) -> None:
         """Tell what happened to the installation itself."""

@@ -8,11 +8,23 @@ from types import FunctionType
 from typing import Any
 
 import pytest
-from simulated import scheduler
+from simulated import scheduler, waits
 from simulated.world import Bugs
 
 from apsis.runs import states
-from apsis.runs.core import ahead, book, deeds, hosts, machine, outcomes, renewal, reports, stops
+from apsis.runs.core import (
+    ahead,
+    book,
+    deeds,
+    hosts,
+    judging,
+    machine,
+    outcomes,
+    renewal,
+    reports,
+    stops,
+    waiting,
+)
 from apsis.runs.core import inventory as taking_over
 from apsis.runs.core import outbox as commands_out
 from apsis_bus import consumer
@@ -37,8 +49,13 @@ class Bug:
 
 def put_in(patch: pytest.MonkeyPatch, bug: Bug) -> None:
     """Edit the functions of a bug, wherever they are referred to from."""
+    put_in_edits(patch, bug.edits)
+
+
+def put_in_edits(patch: pytest.MonkeyPatch, edits: tuple[Edit, ...]) -> None:
+    """Edit functions, wherever they are referred to from."""
     sources: dict[FunctionType, str] = {}
-    for function, old, new in bug.edits:
+    for function, old, new in edits:
         assert isinstance(function, FunctionType)
         source = sources.get(function) or textwrap.dedent(inspect.getsource(function))
         times = source.count(old)
@@ -204,12 +221,7 @@ BUGS: dict[str, Bug] = {
     "an end that is acknowledged before it is known whose it is counts as told": Bug(
         ((taking_over._as_owed, "if name not in host.row.owed:", "if True:"),),
         ("each end has its successors once",),
-        first=1500,
-    ),
-    "a run that has not begun is given the end that its host reports": Bug(
-        ((reports._apply, "row is None or row.run.state in BEFORE", "row is None"),),
-        ("each end has its successors once", TRUE),
-        first=1500,
+        first=3400,
     ),
     "a claim taken after a cut of the power says that nothing ran": Bug(
         (
@@ -230,6 +242,66 @@ BUGS: dict[str, Bug] = {
     "the core asks to be woken in the past while a host counts": Bug(
         ((machine.Core._wake, " and not hosts.is_counting(book) else None]", " else None]"),),
         ("the world comes to rest",),
+    ),
+    "of two resources the first alone is looked at": Bug(
+        (
+            (
+                judging._resources,
+                "for name, count in sorted(wanted.items()):",
+                "for name, count in [*wanted.items()][:1]:",
+            ),
+        ),
+        ("no more is taken than there is",),
+        first=waits.FIRST,
+    ),
+    "resources are not given back at the end": Bug(
+        ((book.Book._leave, "self.taken.subtract(row.facts.resources)", "pass"),),
+        ("nobody waits for what is free",),
+        first=waits.FIRST,
+    ),
+    "a restart forgets who holds resources": Bug(
+        (
+            (
+                book.Book.enter,
+                "self.taken.update(row.facts.resources)",
+                "self.taken.update(row.facts.resources if old else ())",
+            ),
+            (
+                book.Book._leave,
+                "self.taken.subtract(row.facts.resources)",
+                "self.taken.update({n: -min(c, self.taken[n]) for n, c in row.facts.resources.items()})",
+            ),
+        ),
+        ("no more is taken than there is", "nobody is passed over in a line"),
+        first=waits.FIRST,
+    ),
+    "who needs little passes one that needs much": Bug(
+        ((judging.lacks, "return too_little or", "return too_little or False and"),),
+        ("nobody is passed over in a line",),
+        first=waits.FIRST,
+    ),
+    "who stands behind one that leaves the line is not looked at": Bug(
+        (
+            (waiting.Waiting.remove, "line.first() == run_id", "False"),
+            (waiting.Waiting.remove, "self.stirred.update(dict.fromkeys(lines))", "pass"),
+        ),
+        ("nobody waits for what is free", "nobody is passed over in a line"),
+        first=waits.FIRST + 2100,
+    ),
+    "what held once is looked at again": Bug(
+        ((judging.judge, "passed = row.facts.passed", "passed = 0"),),
+        ("what held once is not looked at again", "what held once stays so"),
+        first=waits.FIRST,
+    ),
+    "younger runs make a duplicate too": Bug(
+        ((judging.older_run, "_came_due(other) < mine", "mine"),),
+        ("only older runs make a duplicate",),
+        first=waits.FIRST,
+    ),
+    "a duplicate is looked for before its other conditions alone": Bug(
+        ((judging._shared, "if older is not None:", "if older is not None and row.run.state is not State.WAITING:"),),
+        ("a duplicate does not start",),
+        first=waits.FIRST,
     ),
     "a page that is older than what was published counts as a loss": Bug(
         ((consumer.Consumer.on_page, "page.head < self.asked_at", "page.head < self.cursor"),),

@@ -4,12 +4,15 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from simulated import waits
 
 from apsis.jobs.job import Job
 from apsis.jobs.parse import parse_job
 from apsis.runs.core.settings import Settings
 
-SETTINGS = Settings(horizon=40.0, max_ahead=3, waiting_max=15.0, away_grace=4.0, late_grace=3.0, per_core=2)
+SETTINGS = Settings(
+    horizon=40.0, max_ahead=3, waiting_max=15.0, away_grace=4.0, late_grace=3.0, per_core=2, resources=waits.RESOURCES
+)
 #: cores of each host; times `per_core` runs at a time
 CORES = 4
 
@@ -67,7 +70,7 @@ def parse(job_id: str, definition: dict[str, Any]) -> Job:
 @cache
 def job(job_id: str, *, timed: bool = True) -> Job:
     """Return one of the jobs above; without its schedules if `timed` is false."""
-    definition = dict(ASKED.get(job_id) or TIMED[job_id])
+    definition = dict(ASKED.get(job_id) or waits.JOBS.get(job_id) or TIMED[job_id])
     if not timed:
         definition.pop("schedule", None)
     return parse(job_id, definition)

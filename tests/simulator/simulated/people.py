@@ -65,6 +65,8 @@ class People:
         )  # fmt: skip
 
     def _new_run(self) -> Deed:
+        if self.world.waits is not None:
+            return self.world.waits.wish()
         chance = self.world.random
         job_id = chance.choice(["plain", "plain", "far", "far", "one", "after", "pause", "wrong"])
         args = {"n": str(chance.randint(0, 2))} if "params" in jobs.ASKED[job_id] else {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulated.process import Process
 
-from apsis.messages.events import Event, Heartbeat, Page, Replay, RunEvent
+from apsis.messages.events import Event, Heartbeat, JobEvent, Page, Replay, RunEvent
 from apsis.runs.run import Run
 from apsis_bus.consumer import Ask, Consumer, Reset, Step, Take
 
@@ -112,6 +112,9 @@ class Reader(Process):
                 self.runs.pop(event.run_id, None)
             else:
                 self.runs[event.run_id] = event.run
+        elif isinstance(event, JobEvent):
+            for run_id in event.withdrawn:
+                self.runs.pop(run_id, None)
 
     def _take_snapshot(self) -> None:
         tables = self.world.scheduler.tables

@@ -171,6 +171,8 @@ class Scheduler(Process):
             self._ack(host)
             self.reach("after an ack")
         self._dispatch()
+        if self.world.waits is not None:
+            self.world.waits.asked(self, effects.questions)
         for reply in effects.replies:
             self._say("people", (reply.token, reply.body))
             self.reach("after a reply")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from apsis.messages.dispatch import Answer, Commands, Report, Start, Stop
-from apsis.messages.events import Event, RunEvent
+from apsis.messages.events import Event, JobEvent, RunEvent
 from apsis.runs.core.effects import Effects
 from apsis.runs.core.memory import MemoryTables
 from apsis.runs.core.rows import HostRow
@@ -75,10 +75,15 @@ class Watcher:
             self.head = event.id
             if isinstance(event, RunEvent):
                 self._run_event(event)
+            elif isinstance(event, JobEvent):
+                for run_id in event.withdrawn:
+                    self.runs.pop(run_id, None)
         for host in effects.hosts.values():
             self._host(host)
         for command in effects.commands:
             self._bound(command.host, command.command, (command.epoch, command.boot))
+        if self.world.waits is not None:
+            self.world.waits.committed(effects)
 
     def _run_event(self, event: RunEvent) -> None:
         self.world.say("committed", f"{event.id} {event.run_id} {event.event}: {event.reason}")

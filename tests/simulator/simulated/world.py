@@ -4,7 +4,7 @@ import random
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from simulated import faults, jobs
+from simulated import faults, jobs, waits
 from simulated.clock import Clock
 from simulated.kernel import Truth
 from simulated.machine import Machine
@@ -61,6 +61,8 @@ class World:
         self.planned: dict[str, list[list[int]]] = {}
         self.truths: dict[tuple[str, Key], Truth] = {}
         self.watcher = Watcher(self)
+        #: seeds from `waits.FIRST` on are about what runs wait for
+        self.waits = waits.Waits(self) if seed >= waits.FIRST else None
         self.network = Network(self)
         self.people = People(self)
         self.machines = {host: Machine(self, host) for host in ("local", "far")}
@@ -109,7 +111,7 @@ class World:
         """
         chance = self.random
         self.timed = set(chance.sample(list(jobs.TIMED), chance.randint(1, 3)))
-        for job_id in (*jobs.ASKED, *sorted(self.timed)):
+        for job_id in (*(jobs.ASKED if self.waits is None else waits.JOBS), *sorted(self.timed)):
             self.scheduler.files[job_id] = True
         for process in self.processes.values():
             self.clock.after(chance.uniform(0.0, 0.5), process.start)

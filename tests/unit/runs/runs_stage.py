@@ -8,7 +8,7 @@ from apsis.jobs.parse import parse_job
 from apsis.messages.dispatch import Answer, Answers, Finished, Forget, HostHello, Reports, Revoked, Start, Started, Stop
 from apsis.messages.requests import ActOnRun, CreateRun, Done, Failed, Request
 from apsis.runs.core.effects import Effects
-from apsis.runs.core.inputs import Asked, HostSaid, Input, JobsLoaded, Tick
+from apsis.runs.core.inputs import Asked, HostLost, HostSaid, Input, JobsLoaded, Tick
 from apsis.runs.core.machine import Core
 from apsis.runs.core.memory import MemoryTables
 from apsis.runs.core.outbox import Outbox
@@ -148,6 +148,17 @@ class World:
             sim.reports = [report for report in sim.reports if report.seq > acked]
         self.wake = effects.wake
         return effects
+
+    def step_without_sending(self) -> None:
+        """Have what the hosts report decided and committed, and be killed before anything is sent."""
+        for host in self.hosts.values():
+            if host.reports:
+                self.decide(HostSaid(host.said()))
+
+    def lose(self, host: str) -> None:
+        """Cut a host off."""
+        self.wired = False
+        self.step(HostLost(host))
 
     def load(self, jobs: dict[str, dict[str, Any]], **fields: Any) -> Effects:
         self.jobs = jobs
