@@ -43,15 +43,16 @@ def with_defaults(definition: dict[str, Any], defaults: dict[str, Any]) -> dict[
     for key, default in defaults.items():
         plain = key.removesuffix("s") if key != "successors" else key
         if key in _MAPPINGS:
-            merged[key] = _program(merged.get(key), default) if key == "program" else _filled(merged.get(key), default)
+            if key not in merged:
+                merged[key] = default
+            elif merged[key] is not None:  # written with null, it is to have no defaults
+                merged[key] = _program(merged[key], default) if key == "program" else _filled(merged[key], default)
         elif plain not in merged and f"{plain}s" not in merged and key not in merged:
             merged[key] = default
     return merged
 
 
 def _program(own: Any, default: dict[str, Any]) -> Any:
-    if own is None:
-        return default
     spelled = spelled_out(own)
     if not isinstance(spelled, dict) or spelled.get("type") == "no-op":
         return own
@@ -59,8 +60,6 @@ def _program(own: Any, default: dict[str, Any]) -> Any:
 
 
 def _filled(own: Any, default: Any) -> Any:
-    if own is None:
-        return default
     if not isinstance(own, dict) or not isinstance(default, dict):
         return own
     filled = dict(own)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from apsis.actions.action import ActionSpec
 from apsis.actions.schedule import ScheduleAction
 from apsis.calendars.finder import Calendars
 from apsis.conditions.condition import ConditionSpec
@@ -26,7 +27,7 @@ class Job:
     program: ProgramSpec
     #: in the order in which they are checked
     conditions: tuple[ConditionSpec, ...]
-    actions: tuple[ScheduleAction, ...]
+    actions: tuple[ActionSpec, ...]
     #: actions on success
     successors: tuple[ScheduleAction, ...]
     metadata: dict[str, Any]

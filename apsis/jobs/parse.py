@@ -12,6 +12,7 @@ from apsis.definitions.fields import Fields, FormError, shown
 from apsis.definitions.finding import Finding, Findings, Locate
 from apsis.definitions.forms import boolean, one_or_list, text
 from apsis.definitions.plain import canonical, plain
+from apsis.jobs.action_texts import wrong_texts
 from apsis.jobs.ids import wrong_id
 from apsis.jobs.job import Job, JobError
 from apsis.jobs.params import read_params
@@ -82,6 +83,10 @@ def _read(job_id: str, fields: Fields, calendars: Calendars, file: str) -> Job:
     actions, successors = read_actions(fields), read_successors(fields)
     if program is not None:
         _check_templates(program, fields)
+    listed = isinstance(fields.value.get("action"), list)
+    for index, path, why in wrong_texts(actions, params):
+        fields.failed = True
+        fields.findings.add(("action", *((index,) if listed else ()), *path), f"{path[-1]}: {why}", code="template")
     kept = plain(fields.value)
     return Job(
         job_id=job_id,
@@ -194,13 +199,14 @@ def job_json(job: Job) -> dict[str, Any]:
 
 def schedule_json(schedule: Schedule) -> dict[str, Any]:
     """Return a schedule as REST shows it: as it is written, and what a person reads."""
-    written = schedule.definition.get("start", schedule.definition)
+    # a type may have a key `start` of its own
+    written = schedule.definition if "type" in schedule.definition else schedule.definition["start"]
     stop = schedule.terms.stop
     return {
         **written,
-        "type": schedule.type,
         "key": schedule.key,
         "enabled": schedule.enabled,
         "args": schedule.args,
         "text": f"{schedule.text}, {stop.text}" if stop else schedule.text,
+        **({"trouble": schedule.trouble} if schedule.trouble else {}),
     }

@@ -1,11 +1,14 @@
 """What a job says about the life of its runs: retries, usual run time, and what is kept of the output."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from apsis.definitions.fields import Fields, FormError
 from apsis.definitions.forms import count, integer, mapping_of, number, one_of, one_or_list
 from apsis.times.durations import parse_duration
+
+#: seconds, a century: a delay that grows longer would lead out of what a date can be
+_LONGEST: Final = 100 * 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +26,11 @@ class Retry:
 
     def delay_before(self, attempt: int) -> float:
         """Return the seconds to wait before a retry; the first is number 1."""
-        delay = self.delay * self.backoff ** (attempt - 1)
-        return delay if self.max_delay is None else min(delay, self.max_delay)
+        try:
+            delay = self.delay * self.backoff ** (attempt - 1)
+        except OverflowError:
+            delay = _LONGEST
+        return min(delay, _LONGEST if self.max_delay is None else self.max_delay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

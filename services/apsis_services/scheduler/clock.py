@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import errno
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,6 +16,8 @@ _TFD_TIMER_ABSTIME: Final = 1
 _TFD_TIMER_CANCEL_ON_SET: Final = 2
 #: the timer is always set, because only one that is set notices a change of the clock
 _LONGEST: Final = timedelta(days=1)
+#: seconds; below it is the slow adjusting of a clock that goes well
+_NOTICED: Final = 1.0
 
 
 class _Timespec(ctypes.Structure):
@@ -31,6 +34,26 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 def now() -> datetime:
     """Return the wall clock's time."""
     return datetime.now(UTC)
+
+
+class ClockWatch:
+    """Notices that somebody has set the wall clock, against one that nobody sets and that counts sleep too."""
+
+    def __init__(self) -> None:
+        self._ahead = _ahead()
+
+    def moved(self) -> float:
+        """Return by how many seconds it was set since the last call that said so; 0.0: not by as much as one."""
+        ahead = _ahead()
+        by = ahead - self._ahead
+        if abs(by) < _NOTICED:
+            return 0.0
+        self._ahead = ahead
+        return by
+
+
+def _ahead() -> float:
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Alarm:

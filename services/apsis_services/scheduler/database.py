@@ -102,8 +102,25 @@ def _migrate(database: SqliteDatabase, sql: sqlite3.Connection) -> None:
             STEPS[number](database)
             sql.execute(f"PRAGMA user_version = {number + 1}")
             sql.execute(PUT_META, ("schema", str(number + 1)))
-            for name, query in VIEWS.items():
-                sql.execute(f"DROP VIEW IF EXISTS {name}")
-                sql.execute(f"CREATE VIEW {name} AS {query}")
+            _renew_views(sql)
             reach("scheduler.migrated-not-committed")
         reach("scheduler.migrated")
+    if any(_view(sql, name) != _statement(name) for name in VIEWS):
+        with database.atomic("IMMEDIATE"):
+            _renew_views(sql)
+
+
+def _renew_views(sql: sqlite3.Connection) -> None:
+    """Make the views as this version has them: they are words of the code, which no migration needs to change."""
+    for name in VIEWS:
+        sql.execute(f"DROP VIEW IF EXISTS {name}")
+        sql.execute(_statement(name))
+
+
+def _statement(name: str) -> str:
+    return f"CREATE VIEW {name} AS {VIEWS[name]}"
+
+
+def _view(sql: sqlite3.Connection, name: str) -> str | None:
+    row = sql.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?", (name,)).fetchone()
+    return str(row[0]) if row else None

@@ -34,7 +34,7 @@ class Table(Model):
 
 
 class Meta(Table):
-    """Single values: `journal`, `term`, `schema`, `last_run`, `job_errors`, ..."""
+    """Single values: `journal`, `term`, `schema`, `last_run`, `job_errors`, `pauses`, ..."""
 
     key = CharField(primary_key=True)
     value = TextField()
@@ -93,6 +93,8 @@ class Cursor(Table):
     at = BigIntegerField()
     behind = BigIntegerField(null=True)
     until = BigIntegerField(null=True)
+    #: why these do not run; null: they are to be caught up
+    why = TextField(null=True)
 
     class Meta:  # pyright: ignore[reportIncompatibleVariableOverride] - so peewee wants it
         """One for each schedule of each job."""
@@ -123,6 +125,19 @@ class JobVersion(Table):
     definition = BlobField()
 
 
+class JobTaken(Table):
+    """Which version (`JobVersion.hash`) of a job held from when on; 0: from before that was written down."""
+
+    job_id = TextField()
+    at = BigIntegerField()
+    hash = CharField()
+
+    class Meta:  # pyright: ignore[reportIncompatibleVariableOverride] - so peewee wants it
+        """A job is taken over once in a moment."""
+
+        primary_key = CompositeKey("job_id", "at")
+
+
 class Request(Table):
     """A request that was done, kept for seven days: the same again gets the same answer."""
 
@@ -132,7 +147,7 @@ class Request(Table):
     answer = BlobField()
 
 
-TABLES: Final[tuple[type[Table], ...]] = (Meta, Run, Event, Command, Cursor, Host, Job, JobVersion, Request)
+TABLES: Final[tuple[type[Table], ...]] = (Meta, Run, Event, Command, Cursor, Host, Job, JobVersion, JobTaken, Request)
 
 Run.add_index(Run.time_key, Run.num, name="run_by_time")
 Run.add_index(Run.job_id, Run.time_key, name="run_by_job")
@@ -145,4 +160,6 @@ Run.add_index(Run.num, where=SQL("finished = 1 AND instr(doc, '\"held_as\":') > 
 # "two schedules that give the same (args, nominal time) make one run", also where the core errs
 Run.add_index(Run.job_id, Run.due, Run.args_key, where=SQL("expected = 1"), unique=True, name="run_made")
 Event.add_index(Event.run_id, where=SQL("run_id IS NOT NULL"), name="event_by_run")
+# the few that are not of runs: what happened to a job, what did not run
+Event.add_index(Event.topic, Event.id, where=SQL("run_id IS NULL"), name="event_by_topic")
 Event.add_index(Event.at, name="event_by_time")

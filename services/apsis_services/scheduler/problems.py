@@ -19,6 +19,17 @@ def problems(core: Core, now: datetime, why_stuck: str) -> list[str]:
     return found
 
 
+def warnings(core: Core) -> list[str]:
+    """Return what keeps jobs from running because somebody wants it so."""
+    pauses = core.book.pauses
+    found = [f"{pauses[''].says('')}; `apsis resume --all` lets it go on"] if "" in pauses else []
+    jobs = sorted(pauses.keys() - {""})
+    if jobs:
+        named = ", ".join(jobs[:5]) + (", ..." if len(jobs) > 5 else "")
+        found.append(f"{len(jobs)} {'job is' if len(jobs) == 1 else 'jobs are'} paused: {named}")
+    return found
+
+
 def cannot_write(why: str) -> str:
     """Return the sentence for a commit that failed."""
     return f"the database cannot be written: {why}"

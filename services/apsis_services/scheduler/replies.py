@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from apsis.messages.alerts import AlertsNoted
 from apsis.messages.body import encode
 from apsis.messages.requests import Done
 from apsis.runs.core.effects import Reply
@@ -20,6 +21,8 @@ def answer(reply: Reply) -> None:
     delivery: Delivery = reply.token  # type: ignore[assignment]
     if isinstance(reply.body, Done):
         delivery.ok(fitting(reply.body))
+    elif isinstance(reply.body, AlertsNoted):
+        delivery.ok(reply.body)
     else:
         delivery.no(reply.body.code, reply.body)
 

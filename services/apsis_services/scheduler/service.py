@@ -9,32 +9,37 @@ from typing import Final
 from apsis.config import Config
 from apsis.failpoints import reach
 from apsis.home import Home
+from apsis.messages.alerts import AlertNotes
 from apsis.messages.body import encode
 from apsis.messages.dispatch import Ack, Answers, HostHello, HostRoom, Reports
 from apsis.messages.events import Heartbeat, Replay, SysEvent
-from apsis.messages.requests import Failed, ReloadJobs, Request
+from apsis.messages.requests import ArchiveRuns, Failed, FreePages, ReloadJobs, Request
 from apsis.messages.snapshots import Consumed, Snap
 from apsis.room import DiskWatch
 from apsis.runs.core.effects import Effects, Reply
-from apsis.runs.core.inputs import Asked, Began, HostLost, HostSaid, Input, Noted, RoomSeen, Tick
+from apsis.runs.core.inputs import AlertsSaid, Asked, ClockSet, HostLost, HostSaid, Input, Noted, RoomSeen, Tick
 from apsis.runs.core.machine import Core
 from apsis.runs.core.outbox import Outbox
-from apsis.runs.core.settings import Settings
 from apsis.times import format_time, to_micros
 from apsis_bus import topics
 from apsis_bus.peer import Delivery, Peer, Refused
 from apsis_bus.service import Service
 from apsis_services.scheduler.answering import Answering
+from apsis_services.scheduler.beginning import began, has_begun
 from apsis_services.scheduler.checkpoint import Checkpointer
-from apsis_services.scheduler.clock import Alarm, now
+from apsis_services.scheduler.clock import Alarm, ClockWatch, now
+from apsis_services.scheduler.conditions.asking import Asking
 from apsis_services.scheduler.housekeeping import Housekeeping
 from apsis_services.scheduler.loading import Loading
-from apsis_services.scheduler.problems import cannot_write, problems
+from apsis_services.scheduler.problems import cannot_write, problems, warnings
 from apsis_services.scheduler.publishing import publish
 from apsis_services.scheduler.refusals import explain
+from apsis_services.scheduler.reloading import Reloading, collecting_later
 from apsis_services.scheduler.replay import Replayer
 from apsis_services.scheduler.replies import answer
+from apsis_services.scheduler.settings import settings_of
 from apsis_services.scheduler.tables import Tables
+from apsis_services.scheduler.upkeep import Upkeep
 
 HEARTBEAT: Final = 5.0
 #: at most one more heartbeat in this time, with what was committed
@@ -71,8 +76,6 @@ class Scheduler(Service):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._last_beat = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reloading = asyncio.Lock()
-        self._after_commit: list[asyncio.Event] = []
         self._open = False
 
     async def start(self) -> None:
@@ -81,12 +84,17 @@ class Scheduler(Service):
         self._loop = asyncio.get_running_loop()
         path = Path(config.database)
         self._tables = Tables(path, f"the scheduler of {self.home.root}")
-        self._loading = Loading(Path(config.job_dir))
-        stored = self._tables.begin_term()
-        self._core = Core(stored, self._tables, _settings(config), self._loading.parse)
+        self._loading = Loading(Path(config.job_dir), path, config.extensions)
+        self._reloading = Reloading(self._loading, Path(config.job_dir), self._feed)
+        with collecting_later():
+            stored = self._tables.begin_term()
+            reading = await self._reloading.begin()
+            self._core = Core(stored, self._tables, settings_of(config), self._loading.parse)
         self._journal, self._term, self._life = stored.journal, stored.term, stored.life
         self.facts["instance"] = f"{stored.journal:016x}"
         self._house = Housekeeping(self._tables, lambda kind, detail: self._feed(Noted(kind, detail)))
+        self._conditions = Asking(f"{self.home.root}:{self.name}", self._feed, self._spawn)
+        self._upkeep = Upkeep(self.home.root, self._tables, self._spawn, self._feed)
         self._outbox = Outbox(stored.journal, stored.term, stored.life)
         for host in stored.hosts:
             self._outbox.know(host.host, host.dispatch)
@@ -96,7 +104,7 @@ class Scheduler(Service):
         self._answering = Answering(self._replayer, self._spawn)
         self._checkpointer = Checkpointer(path)
         self._disk = DiskWatch("the database", path.parent, config.disk)
-        self._alarm = Alarm(lambda: self._feed(Tick()))
+        self._alarm, self._watch = Alarm(lambda: self._feed(Tick())), ClockWatch()
         self._peer = Peer(self.home, self.name)
         self._open = True
         self._checkpointer.start()
@@ -105,8 +113,11 @@ class Scheduler(Service):
         self._peer.on_refused = self._refused
         await self._peer.connect()
         self._look_at_disk()
-        self._feed(Began())
-        await self._load(None, force=False)
+        self._feed(began(self.home, config, now()))
+        with collecting_later():
+            await self._reloading.first(reading, self._core, stored.jobs)
+        self._spawn(self._reloading.follow(self._core))
+        has_begun(self.home)
         self._every("beat", HEARTBEAT, self._beat)
         self._every("housekeeping", HOUSEKEEPING, self._tidy)
         self._timers["tidy"] = self._loop.call_later(HOUSEKEEPING_FIRST, self._tidy)
@@ -119,6 +130,7 @@ class Scheduler(Service):
         for timer in (*self._timers.values(), self._resend):
             if timer is not None:
                 timer.cancel()
+        await self._conditions.stop()
         for task in self._tasks:
             task.cancel()
         self._alarm.close()
@@ -146,6 +158,11 @@ class Scheduler(Service):
             self._feed(RoomSeen(message.host, message.lack))
             delivery.ok(message)
 
+    def on_alerts(self, message: AlertNotes, delivery: Delivery) -> None:
+        """Have notes on alerts written into the logs of their runs; what is not answered comes again."""
+        if delivery.sender == "alerts" and self._stuck is None:
+            self._feed(AlertsSaid(message, delivery))
+
     def on_request(self, message: Request, delivery: Delivery) -> None:
         """Do what people ask for, through the web service."""
         if delivery.sender.startswith("client/"):
@@ -155,7 +172,9 @@ class Scheduler(Service):
             failed = Failed(code="unavailable", message=cannot_write(self._why_stuck), hint=AGAIN)
             delivery.no(failed.code, failed)
         elif isinstance(message.do, ReloadJobs):
-            self._spawn(self._load(Asked(message, delivery), force=message.do.force))
+            self._spawn(self._reload(Asked(message, delivery), force=message.do.force))
+        elif isinstance(message.do, ArchiveRuns | FreePages):
+            self._upkeep.take(message, message.do, delivery, to_micros(now()))
         else:
             self._feed(Asked(message, delivery))
 
@@ -202,6 +221,8 @@ class Scheduler(Service):
             return
         inbox, self._inbox = self._inbox, []
         time = now()
+        if by := self._watch.moved():
+            inbox.insert(0, ClockSet(by))
         effects = Effects()
         for event in inbox:
             effects.add(self._core.step(event, time))
@@ -229,8 +250,8 @@ class Scheduler(Service):
         self._send(effects)
         if effects.commands:
             reach("scheduler.sent")
-        while self._after_commit:
-            self._after_commit.pop().set()
+        self._reloading.committed()
+        self._conditions.take(effects.questions)
         for reply in effects.replies:
             answer(reply)
         publish(self._peer, self._journal, written, effects.events)
@@ -332,7 +353,7 @@ class Scheduler(Service):
             floor=self._house.floor,
             now=format_time(time),
             problems=problems(self._core, time, self._why_stuck),
-            warnings=self._checkpointer.warnings(),
+            warnings=[*self._checkpointer.warnings(), *self._reloading.warnings(), *warnings(self._core)],
             life=self._life,
         )
         self._peer.publish(topics.HEARTBEAT, 0, self._journal, encode(beat))
@@ -359,33 +380,11 @@ class Scheduler(Service):
 
     # Jobs
 
-    async def _load(self, asked: Asked | None, *, force: bool) -> None:
-        """Have the job directory read, one reading at a time."""
-        async with self._reloading:
-            loaded = await self._loading.load(self._core.book.jobs, asked, force=force)
-            self._feed(loaded)
-            for finding in loaded.errors if asked is None else ():
-                self.log.warning(
-                    "%s:%s: %s", finding.get("file"), finding.get("line"), finding.get("message"),
-                    extra={"event": "job_error"},
-                )  # fmt: skip
-            # the next reading compares with what this one has brought
-            committed = asyncio.Event()
-            self._after_commit.append(committed)
-            await committed.wait()
+    async def _reload(self, asked: Asked, *, force: bool) -> None:
+        await self._reloading.read(self._core, asked, force=force)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         # what was not foreseen ends the process: everything it knows is in the database
         task = self.background(work, "work")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _settings(config: Config) -> Settings:
-    return Settings(
-        horizon=config.schedule.horizon,
-        max_ahead=config.schedule.max_ahead,
-        max_age=config.schedule.max_age,
-        waiting_max=config.waiting.max_time,
-        max_bytes=config.output.max_bytes,
-    )

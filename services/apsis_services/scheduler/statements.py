@@ -22,12 +22,13 @@ DROP_RUN: Final = "DELETE FROM run WHERE num = ?"
 ADD_EVENT: Final = "INSERT INTO event (id, at, topic, run_id, body) VALUES (?, ?, ?, ?, ?)"
 ADD_COMMAND: Final = "INSERT INTO command (host, dispatch, run_id, epoch, boot, body) VALUES (?, ?, ?, ?, ?, ?)"
 DROP_COMMAND: Final = "DELETE FROM command WHERE host = ? AND dispatch = ?"
-PUT_CURSOR: Final = "REPLACE INTO cursor (job_id, key, at, behind, until) VALUES (?, ?, ?, ?, ?)"
+PUT_CURSOR: Final = "REPLACE INTO cursor (job_id, key, at, behind, until, why) VALUES (?, ?, ?, ?, ?, ?)"
 DROP_CURSOR: Final = "DELETE FROM cursor WHERE job_id = ? AND key = ?"
 PUT_HOST: Final = "REPLACE INTO host (host, doc) VALUES (?, ?)"
 PUT_JOB: Final = "REPLACE INTO job (job_id, hash, doc) VALUES (?, ?, ?)"
 DROP_JOB: Final = "DELETE FROM job WHERE job_id = ?"
 ADD_VERSION: Final = "INSERT OR IGNORE INTO job_version (hash, job_id, definition) VALUES (?, ?, ?)"
+ADD_TAKEN: Final = "REPLACE INTO job_taken (job_id, at, hash) VALUES (?, ?, ?)"
 PUT_META: Final = "REPLACE INTO meta (key, value) VALUES (?, ?)"
 ADD_REQUEST: Final = "REPLACE INTO request (request_id, body_hash, at, answer) VALUES (?, ?, ?, ?)"
 
@@ -75,7 +76,7 @@ def command_values(row: CommandRow) -> Row:
 
 def cursor_values(row: CursorRow) -> Row:
     """Return a cursor as `PUT_CURSOR` takes it."""
-    return (row.job_id, row.key, row.at, row.behind, row.until)
+    return (row.job_id, row.key, row.at, row.behind, row.until, row.why)
 
 
 def host_values(row: HostRow) -> Row:

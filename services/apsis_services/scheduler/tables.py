@@ -11,7 +11,7 @@ from peewee import SqliteDatabase
 from apsis.messages.body import decode, encode
 from apsis.messages.dispatch import Command
 from apsis.runs.core.effects import Effects
-from apsis.runs.core.rows import CommandRow, CursorRow, Facts, HostRow, RunRow, Stored, args_key
+from apsis.runs.core.rows import CommandRow, CursorRow, Facts, HostRow, Pause, RunRow, Stored, args_key
 from apsis.runs.run import LogEntry, Run
 from apsis.runs.states import State
 from apsis_services.scheduler import statements as s
@@ -33,6 +33,17 @@ _HELD: Final = """
     SELECT doc FROM run INDEXED BY run_held WHERE finished = 1 AND instr(doc, '"held_as":') > 0
 """
 _MADE: Final = "SELECT 1 FROM run WHERE expected = 1 AND job_id = ? AND due = ? AND args_key = ?"
+_CURSORS: Final = "SELECT job_id, key, at, behind, until, why FROM cursor"
+_MADE_BETWEEN: Final = """
+    SELECT due, args_key FROM run INDEXED BY run_made WHERE expected = 1 AND job_id = ? AND due > ? AND due <= ?
+"""
+#: of the newest runs whose time has come, a number that is bounded: there may be a million, and no success among them
+_RUN_TIMES: Final = """
+    SELECT json_extract(doc, '$.elapsed') FROM (
+        SELECT state, doc FROM run INDEXED BY run_by_job
+        WHERE job_id = ? AND time_key <= ? ORDER BY time_key DESC LIMIT 50
+    ) WHERE state = 'success'
+"""
 _PREVIOUS: Final = """
     SELECT num, state FROM run INDEXED BY run_ended
     WHERE finished = 1 AND job_id = ? AND args_key = ? AND state <> 'skipped' AND num < ? ORDER BY num DESC LIMIT 1
@@ -92,9 +103,13 @@ class Tables:
         stored.life = secrets.randbits(53) or 1
         stored.past = tuple(int(number) for number in meta.get("past", "").split())
         stored.restored = meta.get("restored", "")
+        stored.alerts = meta.get("alerts", "")
         self._sql.execute(s.PUT_META, ("term", str(stored.term)))
         stored.head = self._sql.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
         stored.latest = self._sql.execute("SELECT coalesce(max(at), 0) FROM event").fetchone()[0]
+        stored.pauses = decode(dict[str, Pause], meta.get("pauses", "{}").encode())
+        stored.since = int(meta.get("since", "0"))
+        stored.zones = meta.get("zones", "")
         stored.errors = decode(list[dict[str, Any]], meta["job_errors"].encode())
         stored.runs = [_run_row(row) for row in self._sql.execute(_UNFINISHED)]
         held = (decode(_Held, doc) for (doc,) in self._sql.execute(_HELD))
@@ -104,8 +119,8 @@ class Tables:
             for job_id, version, doc in self._sql.execute("SELECT job_id, hash, doc FROM job ORDER BY job_id")
         }
         stored.cursors = [
-            CursorRow(job_id=job_id, key=key, at=at, behind=behind, until=until)
-            for job_id, key, at, behind, until in self._sql.execute("SELECT job_id, key, at, behind, until FROM cursor")
+            CursorRow(job_id=job_id, key=key, at=at, behind=behind, until=until, why=why)
+            for job_id, key, at, behind, until, why in self._sql.execute(_CURSORS)
         ]
         stored.hosts = [decode(HostRow, doc) for (doc,) in self._sql.execute("SELECT doc FROM host")]
         stored.commands = [
@@ -151,6 +166,8 @@ class Tables:
         self._many(s.DROP_JOB, [(job_id,) for job_id, row in effects.jobs.items() if row is None])
         versions = [(hash_, job_id, encode(definition)) for hash_, (job_id, definition) in effects.versions.items()]
         self._many(s.ADD_VERSION, versions)
+        taken = [row for row in effects.jobs.values() if row is not None and row.at is not None]
+        self._many(s.ADD_TAKEN, [(row.job_id, row.at, row.version) for row in taken])
 
     def _many(self, statement: str, rows: Collection[Sequence[Any]]) -> None:
         if rows:
@@ -175,6 +192,15 @@ class Tables:
     def made(self, job_id: str, due: int, args_key: str) -> bool:
         """Say whether a schedule has made a run of this job for this due time and these args."""
         return self._sql.execute(_MADE, (job_id, due, args_key)).fetchone() is not None
+
+    def made_between(self, job_id: str, after: int, until: int) -> list[tuple[int, str]]:
+        """Return (due, args) of the runs that schedules of a job have made for due times in (after, until]."""
+        return list(self._sql.execute(_MADE_BETWEEN, (job_id, after, until)))
+
+    def run_times(self, job_id: str, until: int, limit: int) -> list[float]:
+        """Return the run times, seconds, of the last successes of a job that were due by then, the newest first."""
+        times = self._sql.execute(_RUN_TIMES, (job_id, until))
+        return [float(found) for (found,) in times if found is not None][:limit]
 
     def previous(self, job_id: str, args_key: str, before: int) -> tuple[int, State] | None:
         """Return number and end of the latest finished run of a job with these args and a number below `before`."""
@@ -232,6 +258,22 @@ class Tables:
     def put_meta(self, key: str, value: str) -> None:
         """Write one of the single values, at once."""
         self._sql.execute(s.PUT_META, (key, value))
+
+    def free_pages(self) -> int:
+        """Return how many pages of the file hold nothing."""
+        return int(self._sql.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def page_size(self) -> int:
+        """Return the bytes of a page."""
+        return int(self._sql.execute("PRAGMA page_size").fetchone()[0])
+
+    def give_back(self, pages: int) -> None:
+        """Cut so many free pages off the file.
+
+        Raises:
+            sqlite3.OperationalError: the database cannot be written now.
+        """
+        self._sql.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
 
     def floor(self) -> int:
         """Return the number below the first event that is still there."""

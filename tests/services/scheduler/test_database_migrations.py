@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -39,7 +40,9 @@ def schema_of(path: Path) -> int:
 
 
 def without_schema(rows: list[str]) -> list[str]:
-    return [row for row in rows if not row.startswith("meta: ('schema'")]
+    """Leave out what tells the schemas apart: the number, an empty last column, the table of versions taken over."""
+    kept = [row for row in rows if not row.startswith(("meta: ('schema'", "job_taken: "))]
+    return [re.sub(r"(, None)+\)$", ")", row) if row.startswith("cursor: ") else row for row in kept]
 
 
 def test_an_old_database_is_migrated_keeps_every_row_and_is_backed_up_first(tmp_path: Path) -> None:

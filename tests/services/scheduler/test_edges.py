@@ -37,7 +37,8 @@ def test_a_reload_takes_what_is_good_keeps_what_was_and_says_what_is_wrong(stage
         assert {row[0] for row in stage.query("SELECT job_id FROM v_job")} == {"good", "folder/other"}
         done = await web.reload()
         assert isinstance(done, Done)
-        assert (done.result["added"], done.result["removed"]) == (["new"], ["folder/other"])
+        # where the machine is slow, the watcher has seen the files before we asked
+        assert (done.result["added"], done.result["removed"]) in ((["new"], ["folder/other"]), ([], []))
         ((errors,),) = stage.query("SELECT value FROM v_meta WHERE key = 'job_errors'")
         assert '"file":"good.yaml"' in errors
         assert {row[0] for row in stage.query("SELECT job_id FROM v_job")} == {"good", "new"}
