@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 from apsis.definitions.finding import WARNING, Findings, Path
 from apsis.definitions.nearest import did_you_mean
+from apsis.definitions.recording import Asked, is_recording, note
 from apsis.errors import ApsisError
 
 T = TypeVar("T")
@@ -39,11 +40,15 @@ class Fields:
     def take(self, key: str, default: Any = None) -> Any:
         """Return a value as it stands, and count its key as known."""
         self._known[key] = None
+        if is_recording():
+            note(Asked(self, self.path, key))
         return self.value.get(key, default)
 
     def optional(self, key: str, parse: Callable[[Any], T], default: D) -> T | D:
         """Return the parsed value, or `default` where the key is absent or null."""
         value = self.take(key)
+        if is_recording():
+            note(Asked(self, self.path, key, parse))
         if value is None:
             return default
         try:
@@ -58,12 +63,18 @@ class Fields:
 
     def required(self, key: str, parse: Callable[[Any], T]) -> T:
         """Return the parsed value; where there is none, note it (the result is then not to be used)."""
+        if is_recording():
+            note(Asked(self, self.path, key, parse, required=True))
         if self.value.get(key) is None:
             self._known[key] = None
             self.failed = True
             self.findings.add(self.path, f"{self.what} needs the key {key!r}", code="missing")
             return cast(T, None)
         return cast(T, self.optional(key, parse, None))
+
+    def untaken(self) -> list[str]:
+        """Return the keys that nobody has taken yet, for a type that takes whatever there is."""
+        return [key for key in self.value if key not in self._known]
 
     def refuse(self, key: str, message: str, *, code: str = "invalid", subpath: Path = ()) -> None:
         """Note that the value of a key is wrong."""
@@ -77,6 +88,9 @@ class Fields:
     def nested(self, key: str, what: str) -> "Fields | None":
         """Return the fields of a mapping below this one; None where it is absent (or no mapping, which is noted)."""
         value = self.take(key)
+        if is_recording():
+            note(Asked(self, self.path, key, nested=True))
+            value = {} if value is None else value
         if value is None:
             return None
         if not isinstance(value, dict):

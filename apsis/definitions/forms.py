@@ -7,6 +7,20 @@ from typing import Any, TypeVar
 
 from apsis.definitions.fields import FormError, shown
 from apsis.definitions.nearest import did_you_mean
+from apsis.definitions.shapes import (
+    BOOLEAN,
+    COUNT,
+    DATE,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    either,
+    lists_of,
+    mappings_to,
+    shape_of,
+    shaped,
+    words,
+)
 
 T = TypeVar("T")
 
@@ -74,7 +88,7 @@ def one_of(*choices: str) -> Callable[[Any], str]:
             raise FormError(f"expected one of {', '.join(choices)}; got {shown(value)}{did_you_mean(found, choices)}")
         return found
 
-    return parse
+    return shaped(parse, words(*choices))
 
 
 def list_of(item: Callable[[Any], T]) -> Callable[[Any], list[T]]:
@@ -93,13 +107,17 @@ def list_of(item: Callable[[Any], T]) -> Callable[[Any], list[T]]:
                 raise FormError(str(error), (index,)) from None
         return found
 
-    return parse
+    return shaped(parse, lists_of(shape_of(item)))
 
 
 def one_or_list(item: Callable[[Any], T]) -> Callable[[Any], list[T]]:
     """Return a form for one item or a list of them."""
     listed = list_of(item)
-    return lambda value: listed(value) if isinstance(value, list) else [item(value)]
+
+    def parse(value: Any) -> list[T]:
+        return listed(value) if isinstance(value, list) else [item(value)]
+
+    return shaped(parse, either(shape_of(item), shape_of(listed)))
 
 
 def mapping_of(item: Callable[[Any], T]) -> Callable[[Any], dict[str, T]]:
@@ -118,10 +136,21 @@ def mapping_of(item: Callable[[Any], T]) -> Callable[[Any], dict[str, T]]:
                 raise FormError(f"{key}: {error}", (key,)) from None
         return found
 
-    return parse
+    return shaped(parse, mappings_to(shape_of(item)))
 
 
 def states(known: Collection[str]) -> Callable[[Any], tuple[str, ...]]:
     """Return a form for one state or a list of states out of `known`."""
     listed = one_or_list(one_of(*(str(each) for each in known)))
-    return lambda value: tuple(listed(value))
+
+    def parse(value: Any) -> tuple[str, ...]:
+        return tuple(listed(value))
+
+    return shaped(parse, shape_of(listed) or {})
+
+
+for _form, _shape in (
+    (text, TEXT), (name, TEXT), (boolean, BOOLEAN), (integer, INTEGER), (count, COUNT), (number, NUMBER),
+    (calendar_date, DATE),
+):  # fmt: skip
+    shaped(_form, _shape)

@@ -10,7 +10,7 @@ from apsis.errors import ApsisError
 from apsis.jobs import BindError, bind_args, complete_args, expand, job_json, parse_job
 from apsis.messages.body import decode, encode
 from apsis.messages.dispatch import StopPolicy, TimeoutPolicy
-from apsis.programs import NoOp
+from apsis.programs.noop import NoOp
 
 START = datetime(2026, 6, 30, 12, 0, tzinfo=UTC)
 ARGS = {"date": "2026-06-30", "region": "eu's"}

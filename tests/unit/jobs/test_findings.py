@@ -12,7 +12,7 @@ CASES = {
     "an unknown program type": (
         "program:\n  type: shel\n  command: x\n",
         "2:9",
-        "unknown program type 'shel'; known: no-op, program, shell (did you mean 'shell'?)",
+        "stats, archive, vacuum, retention (did you mean 'shell'?); a class of your own is package.module.Class",
     ),
     "a program without type": ("program:\n  command: x\n", "2:3", "the program needs the key 'type'"),
     "argv as a text": (
@@ -29,7 +29,7 @@ CASES = {
     "an unknown schedule type": (
         HEAD + "schedule:\n  type: weekly\n",
         "3:9",
-        "unknown schedule type 'weekly'; known: interval, daily, cron",
+        "unknown schedule type 'weekly'; known: interval, daily, daily-interval, explicit, cron; a class of your own",
     ),
     "an unquoted 10:30": (
         HEAD + "schedule:\n  type: daily\n  tz: UTC\n  daytime: 10:30\n",
@@ -64,7 +64,8 @@ CASES = {
     "an unknown condition type": (
         HEAD + "condition: {type: dependancy, job_id: x}\n",
         "2:19",
-        "unknown condition type 'dependancy'; known: dependency, max_running (did you mean 'dependency'?)",
+        "unknown condition type 'dependancy'; known: dependency, max_running, skip_duplicate, const, file, http, "
+        "command (did you mean 'dependency'?)",
     ),
     "a dependency without a job": (
         HEAD + "condition:\n  - type: max_running\n  - type: dependency\n",

@@ -1,0 +1,1 @@
+"""Checking: what is wrong with a whole directory of jobs, found before any service reads it."""
