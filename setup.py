@@ -140,11 +140,15 @@ setup(
         "tornado>=6.4",
         "tzdata",
         "urllib3>=2.2",
+        "watchfiles>=1.0",
         "zstandard>=0.22",
     ],
     extras_require={
+        "exchanges": ["exchange-calendars>=4.5"],
         "test": [
+            "exchange-calendars>=4.5",
             "hypothesis>=6.100",
+            "jsonschema>=4.20",
             "mypy>=1.15",
             "playwright>=1.50",
             "pyright>=1.1.390",
@@ -153,6 +157,7 @@ setup(
             "pytest-xdist>=3.6",
             "ruff>=0.12",
             "types-PyYAML",
+            "types-jsonschema",
             "types-psutil",
         ],
     },

@@ -92,9 +92,30 @@ class Client:
         """Return one job."""
         return self.call("GET", f"/jobs/{_part(job_id)}")
 
-    def health(self) -> Json:
-        """Return `{status, checks, services}`."""
-        return self.call("GET", "/health")
+    def job_versions(self, job_id: str) -> list[Json]:
+        """Return the versions that a job has had, the newest first: `{version, since, changes, definition, ...}`."""
+        return list(self.call("GET", f"/jobs/{_part(job_id)}/versions")["versions"])
+
+    def run_version(self, run_id: str) -> Json:
+        """Return the version of its job that a run was bound from; `changes`: the keys in which today's is another."""
+        return self.call("GET", f"/runs/{_part(run_id)}/version")
+
+    def health(self, *, examine: bool = False) -> Json:
+        """Return `{status, checks, services, findings}`; with `examine` the records are examined now."""
+        return self.call("GET", "/health", {"examine": 1} if examine else None)
+
+    def why(self, *, run: str = "", job: str = "", **more: Any) -> Json:
+        """Return `{subject, answer, because}` for a run, a job (more: on), a resource (more: resource), or for all."""
+        path = f"/runs/{_part(run)}" if run else f"/jobs/{_part(job)}" if job else ""
+        return self.call("GET", f"{path}/why", {name: value for name, value in more.items() if value})
+
+    def missed(self, start: str = "", end: str = "") -> Json:
+        """Return which due times in a window did not become runs."""
+        return self.call("GET", "/missed", {name: at for name, at in (("from", start), ("to", end)) if at})
+
+    def forecast(self, start: str, end: str, q: str = "", limit: int = 1_000) -> Json:
+        """Return `{runs, left_out, cut_at}`: what will run from a time to another."""
+        return self.call("GET", "/forecast", {"from": start, "to": end, "q": q, "limit": limit})
 
     def version(self) -> Json:
         """Return `{version, instance, home}`."""
@@ -113,6 +134,18 @@ class Client:
     def act(self, run_id: str, action: str, **order: Any) -> Json:
         """Do one of start, skip, stop, kill, signal, mark, rerun, abandon; returns `{run, seq}` (or `{runs, seq}`)."""
         return self.call("POST", f"/runs/{_part(run_id)}/{action}", body=order)
+
+    def pause(self, job_id: str | None = None, reason: str = "") -> Json:
+        """Hold a job, or everything; returns `{job_id, paused: {job_id, by, at, reason}, seq}`."""
+        return self._hold("pause", job_id, reason)
+
+    def resume(self, job_id: str | None = None, reason: str = "") -> Json:
+        """Let a job, or everything, go on; `paused` is what holds it still, or null."""
+        return self._hold("resume", job_id, reason)
+
+    def _hold(self, verb: str, job_id: str | None, reason: str) -> Json:
+        path = f"/control/{verb}" if job_id is None else f"/jobs/{_part(job_id)}/{verb}"
+        return self.call("POST", path, body={"reason": reason})
 
     def reload(self, *, dry_run: bool = False, force: bool = False) -> Json:
         """Have the job directory read again; returns what was added, changed and removed."""

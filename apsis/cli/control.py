@@ -16,9 +16,11 @@ _ENTRIES: Final = {
     "stop": Entry("apsis.cli.ctl.stop", "Stop all services; running programs go on."),
     "restart": Entry("apsis.cli.ctl.restart", "Restart one service, or all of them."),
     "status": Entry("apsis.cli.ctl.status", "Show what runs; exit 0 ok, 1 degraded, 3 stopped."),
+    "check": Entry("apsis.cli.ctl.check", "Examine the installation, also while it is stopped."),
     "logs": Entry("apsis.cli.ctl.logs", "Print the services' logs."),
     "reload": Entry("apsis.cli.ctl.reload", "Read the job directory again."),
     "db": Entry("apsis.cli.ctl.db", "Back up, check and put back the database."),
+    "alerts": Entry("apsis.cli.ctl.alerts", "Show and test the delivery of alerts; try again what was given up."),
     "token": Entry("apsis.cli.ctl.token", "Print the admin token, to log in with."),
 }
 

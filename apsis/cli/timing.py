@@ -1,6 +1,8 @@
 """Times on the command line: read in this machine's zone, and said back."""
 
-from datetime import UTC
+from datetime import UTC, timedelta
+
+import click
 
 from apsis.cli.terminal import note
 from apsis.cli.words import utc_now
@@ -24,3 +26,13 @@ def read_time(text: str | None, option: str) -> str | None:
     if moment.note:
         note(f"  {moment.note}")
     return format_time(moment.time)
+
+
+def read_duration(text: str, option: str) -> timedelta:
+    """Return a duration that was typed; a usage error if it is none."""
+    from apsis.times.durations import parse_duration
+
+    try:
+        return timedelta(seconds=parse_duration(text))
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from None

@@ -107,10 +107,13 @@ def run(service_class: type[Service], argv: Sequence[str] | None = None) -> int:
     name = service_class.name
     process.log_to_stderr(name)
     try:
+        from apsis import addresses, extensions
         from apsis.config import load_config
 
         arguments = process.parse_arguments(name, argv)
         config = load_config(arguments.home)
+        extensions.configure(config.extensions, imports=False)
+        addresses.configure(config.http.allow_private)
         process.log_to_stderr(name, config.log.level)
         lock_name = name if arguments.host == "local" else f"{name}/{arguments.host}"
         lock = ServiceLock(arguments.home, lock_name)

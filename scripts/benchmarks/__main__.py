@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 
-from benchmarks import kills, output, recovery
+from benchmarks import checking, kills, output, recovery
 from benchmarks.measures import (
     IDLE_JOBS,
     TRUE,
@@ -18,12 +18,28 @@ from benchmarks.measures import (
     quantile,
     throughput,
 )
+from benchmarks.next_times import ANEW, ROW, TARGET, next_times
 from benchmarks.output import GB, large_output
+from benchmarks.reloading import Delays, reloads
 from benchmarks.shim import MEMORY, shim
+from benchmarks.startup import startups
 from benchmarks.take_up import FINISHED, LIVE, take_up
+from benchmarks.ten_thousand import JOBS, ten_thousand
 from harness.installation import Installation
 
-WORDS = ("shim", "throughput", "lateness", "output", "idle", "kills", "recovery")
+WORDS = (
+    "shim",
+    "throughput",
+    "lateness",
+    "output",
+    "idle",
+    "kills",
+    "recovery",
+    "check",
+    "schedules",
+    "startup",
+    "reload",
+)
 RUNS = 500
 SAME_SECOND = 100
 ALONE = 8
@@ -135,6 +151,47 @@ def measure_recovery() -> None:
     row("  once its modules are there", f"{found.reading * 1000:.0f} ms")
 
 
+def measure_check() -> None:
+    """Print how long `apsis check` takes for a large directory."""
+    took = checking.check()
+    row(f"apsis check, {checking.JOBS:,} files: {took.said}", f"{took.wall:.1f} s", checking.TARGET)
+    row("  CPU", f"{took.cpu:.1f} s")
+
+
+def measure_schedules() -> None:
+    """Print how many due times a second of CPU each type of schedule tells."""
+    print(f"  due times a second: {ROW:,} in a row; {ANEW:,} asked for one by one, from the one before")
+    for rate in next_times():
+        target = TARGET if rate.usual else ""
+        row(f"next times, {rate.what}", f"{rate.row:,.0f} /s", f"one by one {rate.anew:,.0f} /s   {target}")
+
+
+def measure_startup(home: Installation) -> None:
+    """Print how long ten thousand jobs take to start: the first time, and again."""
+    cold, warm = startups(home)
+    row(f"{JOBS} jobs, first start: `apsisctl start`", f"{cold.all_ready:.2f} s", "<= 8 s")
+    row("  until REST has all jobs", f"{cold.answered:.2f} s", f"scheduler and loader: {cold.cpu:.2f} s CPU")
+    again = min(warm)
+    row(f"{JOBS} jobs, later starts: `apsisctl start`, best of {len(warm)}", f"{again.all_ready:.2f} s", "<= 2.5 s")
+    row("  until REST has all jobs", f"{again.answered:.2f} s", f"scheduler and loader: {again.cpu:.2f} s CPU")
+    row("  the scheduler and its watcher", f"{again.memory / 1e6:.1f} MB PSS")
+
+
+def measure_reload(home: Installation) -> None:
+    """Print how much later runs start while the job files are read again."""
+    found = reloads(home)
+    row(f"{JOBS} jobs, nothing read: late, p50 / p99", f"{_both(found.quiet)}")
+    row("  unchanged files read all the time", f"{_both(found.unchanged)}", f"a reload takes {found.took:.2f} s")
+    delay = found.unchanged.most - found.quiet.most
+    row("  delay of a due run by such a reload, p99", f"{max(0.0, delay) * 1000:.1f} ms", "<= 20 ms")
+    row(f"  while {JOBS // 10} jobs change", f"{_both(found.changed)}", f"it takes {found.took_changed:.2f} s")
+    row("  an edit that is watched: to its effect", f"{found.watched:.2f} s")
+
+
+def _both(delays: Delays) -> str:
+    return f"{delays.middle * 1000:.1f} / {delays.most * 1000:.1f} ms"
+
+
 def main(words: list[str]) -> None:
     """Run the measures that are named, or all."""
     unknown = set(words) - set(WORDS)
@@ -156,11 +213,23 @@ def main(words: list[str]) -> None:
     if "idle" in chosen:
         with Installation(many_jobs()) as home:
             measure_idle(home)
+    if not {"startup", "reload"}.isdisjoint(chosen):
+        with Installation(ten_thousand(), started=False) as home:
+            if "startup" in chosen:
+                measure_startup(home)
+            else:
+                home.start()
+            if "reload" in chosen:
+                measure_reload(home)
     if "kills" in chosen:
         with Installation(kills.JOBS) as home:
             measure_kills(home)
     if "recovery" in chosen:
         measure_recovery()
+    if "check" in chosen:
+        measure_check()
+    if "schedules" in chosen:
+        measure_schedules()
 
 
 main(sys.argv[1:])

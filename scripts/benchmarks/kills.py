@@ -14,7 +14,7 @@ from benchmarks.usage import seconds
 from harness.installation import HarnessError, Installation, until
 from harness.work import Ledger
 
-SERVICES: Final = ("hub", "scheduler", "supervisor", "store", "web", "zygote")
+SERVICES: Final = ("hub", "scheduler", "supervisor", "store", "web", "alerts", "zygote")
 SEED: Final = 1
 #: seconds for which there is a kill a second
 LENGTH: Final = 30

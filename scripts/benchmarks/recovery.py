@@ -82,6 +82,11 @@ def _see_health(home: Installation) -> None:
     json.loads(_ask(home, "GET", "/health"))["status"]
 
 
+def _see_alerts(home: Installation) -> None:
+    """See that the service for alerts tells how it goes."""
+    json.loads(_ask(home, "GET", "/alerts"))["waiting"]
+
+
 def _start(home: Installation) -> None:
     """Do what a person does: the services go on, and a new manager takes them up."""
     home.control("start", "--port", "0")
@@ -109,6 +114,7 @@ WORK: Final[Mapping[str, Callable[[Installation], object]]] = MappingProxyType(
         "zygote": _run,
         "store": _read_output,
         "web": _see_health,
+        "alerts": _see_alerts,
         "manager": _start,
     }
 )
@@ -118,6 +124,7 @@ SEEN: Final = MappingProxyType(
         **dict.fromkeys(("hub", "scheduler", "supervisor", "zygote"), "success of a new run"),
         "store": "the output of a new run",
         "web": "its answer",
+        "alerts": "its answer",
         "manager": "the end of apsisctl start",
     }
 )

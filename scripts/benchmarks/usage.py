@@ -15,13 +15,23 @@ def seconds(text: str) -> float:
 
 
 def cpu(home: Installation) -> dict[str, float]:
-    """Return service: seconds of CPU used so far, waited-for children included."""
-    return {name: _cpu(pid) for name, pid in home.processes().items()}
+    """Return service: seconds of CPU used so far, those of its children included."""
+    services = home.processes()
+    return {name: sum(map(_cpu, _with_children(pid, services))) for name, pid in services.items()}
 
 
 def pss(home: Installation) -> dict[str, int]:
-    """Return service: proportional set size in bytes."""
-    return {name: _pss(pid) for name, pid in home.processes().items()}
+    """Return service: proportional set size in bytes, those of its children included."""
+    services = home.processes()
+    return {name: sum(map(_pss, _with_children(pid, services))) for name, pid in services.items()}
+
+
+def _with_children(pid: int, services: dict[str, int]) -> list[int]:
+    """Return a process and those that it has started for itself: no services, and no runs."""
+    if pid == services.get("zygote"):
+        return [pid]
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(child for child in map(int, found) if child not in services.values())]
 
 
 def _cpu(pid: int) -> float:

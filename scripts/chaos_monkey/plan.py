@@ -8,7 +8,7 @@ from typing import Final
 RATE: Final = 10.0
 LONG: Final = (10.0, 20.0)
 SELF_SIGNALS: Final = (1, 2, 6, 9, 10, 11, 15)
-SERVICES: Final = ("manager", "hub", "scheduler", "supervisor", "store", "web", "zygote")
+SERVICES: Final = ("manager", "hub", "scheduler", "supervisor", "store", "web", "alerts", "zygote")
 #: what a blow falls on, and how often beside the others
 WEIGHTS: Final = {**dict.fromkeys(SERVICES, 2), "scheduler": 3, "supervisor": 4, "zygote": 3, "shim": 6, "program": 4}
 #: seconds that a stopped process stays stopped

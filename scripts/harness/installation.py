@@ -26,13 +26,22 @@ class Installation:
     """A home with jobs and every process of it; a context manager that leaves nothing behind."""
 
     def __init__(
-        self, jobs: dict[str, str], *, home: Path | None = None, environment: dict[str, str] | None = None
+        self,
+        jobs: dict[str, str],
+        *,
+        home: Path | None = None,
+        environment: dict[str, str] | None = None,
+        started: bool = True,
     ) -> None:
-        """Name the home (None: a new temporary one) and what the processes' environment has besides ours."""
+        """Name the home (None: a new temporary one) and what the processes' environment has besides ours.
+
+        Not `started`: only the home is made, and who uses it starts it.
+        """
         self.home = home or Path(tempfile.mkdtemp(prefix="apsis-try-"))
         #: leave the home where it is in the end, with its logs and its database
         self.keep = False
         self._jobs = jobs
+        self._started = started
         self._environment = environment or {}
         self.url = ""
         self._token = ""
@@ -45,7 +54,8 @@ class Installation:
                 path = self.home / "jobs" / f"{job_id}.yaml"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
-            self.start()
+            if self._started:
+                self.start()
         except BaseException:
             self.__exit__()
             raise

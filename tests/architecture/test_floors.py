@@ -22,7 +22,7 @@ AT_HOME = {
     "psutil": ("services/apsis_services",),
     "peewee": ("services/apsis_services",),
     "playhouse": ("services/apsis_services",),
-    "sqlite3": ("services/apsis_services/scheduler", "web/apsis_web/database.py"),
+    "sqlite3": ("services/apsis_services/scheduler", "services/apsis_services/alerts", "web/apsis_web/database.py"),
     "tornado": ("web/apsis_web",),
     "zstandard": ("services/apsis_services/store",),
     "click": ("apsis/cli",),
@@ -32,8 +32,8 @@ AT_HOME = {
 }
 #: within the ground floor, low to high: a part may import its own rank and those below
 RANKS = [
-    {"errors", "home", "config", "failpoints"},
-    {"definitions"},
+    {"errors", "home", "config", "failpoints", "addresses"},
+    {"definitions", "extensions"},
     {"times"},
     {"calendars"},
     {"schedules", "programs", "conditions", "actions"},

@@ -7,7 +7,7 @@ import pytest
 from harness.installation import Installation, until
 from harness.work import Ledger, printed
 
-SERVICES = ("hub", "scheduler", "supervisor", "zygote", "store", "web")
+SERVICES = ("hub", "scheduler", "supervisor", "zygote", "store", "web", "alerts")
 
 
 def back(installation: Installation, name: str, old: int) -> bool:

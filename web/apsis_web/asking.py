@@ -6,9 +6,21 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from apsis.errors import ApsisError, Conflict, Denied, NotFound, Unavailable
+from apsis.messages.alerts import AlertsRetried, AlertsState, AlertTested, AskAlerts, RetryAlerts, TestAlert
 from apsis.messages.body import Body, decode
 from apsis.messages.live import SAMPLES, AskLive, LiveHost
-from apsis.messages.outputs import AskStore, Found, OutputStat, ReadLines, ReadRange, Search, Slice, Stats
+from apsis.messages.outputs import (
+    AskStore,
+    Found,
+    OutputStat,
+    ReadLines,
+    ReadRange,
+    Search,
+    Slice,
+    Stats,
+    SweepOutputs,
+    Swept,
+)
 from apsis.messages.requests import Deed, Done, Failed, Request
 from apsis_bus import topics
 from apsis_bus.peer import BusRefused, BusTimeout, Peer
@@ -19,6 +31,8 @@ DEED_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 5.0
 #: seconds that one step of a search may take; others may be before it
 SEARCH_TIMEOUT: Final = 20.0
+#: seconds that a test of an alert may take: its receiver may hang
+TEST_TIMEOUT: Final = 150.0
 #: seconds to wait for a hub that is being restarted
 _HUB_WAIT: Final = 2.0
 _PAUSE: Final = 0.1
@@ -130,6 +144,16 @@ class StoreAsk:
         body, payload = await self._read(ask)
         return decode(Slice, body), payload or b""
 
+    async def sweep(self) -> Swept:
+        """Remove some of the outputs that are no longer kept.
+
+        Raises:
+            ServiceAway: the store does not answer.
+        """
+        body, _ = await _ask(self._peer, "store", SweepOutputs(), SEARCH_TIMEOUT, bulk=True)
+        swept: Swept = decode(Swept, body)
+        return swept
+
     async def search(self, ask: Search) -> Found:
         """Return what one step of a search has found.
 
@@ -145,11 +169,45 @@ class StoreAsk:
         return await _ask(self._peer, "store", ask, READ_TIMEOUT, bulk=True)
 
 
+class AlertsAsk:
+    """What people ask of the service for alerts."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        _ask_again_when_it_comes(peer, "alerts")
+
+    async def state(self, limit: int = 0) -> AlertsState:
+        """Return how the delivery goes, with so many dead letters; raises ServiceAway."""
+        body, _ = await _ask(self._peer, "alerts", AskAlerts(limit=limit), READ_TIMEOUT, bulk=False)
+        state: AlertsState = decode(AlertsState, body)
+        return state
+
+    async def retry(self, event_ids: list[str]) -> int:
+        """Have dead letters tried again (none named: all), and return how many; raises ServiceAway."""
+        body, _ = await _ask(self._peer, "alerts", RetryAlerts(event_ids=event_ids), READ_TIMEOUT, bulk=False)
+        retried: AlertsRetried = decode(AlertsRetried, body)
+        return retried.count
+
+    async def test(self, test: TestAlert) -> AlertTested:
+        """Have a test alert sent, and return what came of it; raises ServiceAway."""
+        body, _ = await _ask(self._peer, "alerts", test, TEST_TIMEOUT, bulk=False)
+        tested: AlertTested = decode(AlertTested, body)
+        return tested
+
+
 class HostAsk:
     """What people ask of the supervisors of hosts."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
+
+    async def answers(self, host: str, timeout: float) -> bool:  # noqa: ASYNC109 - the bus keeps the time
+        """Return whether the supervisor of a host answers in so many seconds."""
+        try:
+            await _ask(self._peer, f"supervisor/{host}", AskLive(run_id="r0"), timeout, bulk=False)
+        except ApsisError:
+            return False
+        return True
 
     async def live(self, host: str, run_id: str) -> LiveHost:
         """Return the last figures of a run on its host; `runs` is empty where it was not looked at yet, or has ended.

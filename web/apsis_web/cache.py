@@ -11,7 +11,7 @@ from typing import Final
 from apsis.errors import Unavailable
 from apsis.filters import Filter
 from apsis.messages.body import encode
-from apsis.messages.events import Event, JobEvent, RunEvent
+from apsis.messages.events import Event, JobEvent, RunEvent, SysEvent
 from apsis.runs.run import LogEntry
 from apsis.runs.states import State
 from apsis_web.changes import Change, Changes
@@ -116,7 +116,9 @@ class Cache:
             if isinstance(event, RunEvent):
                 self._apply_run(event, now)
             elif isinstance(event, JobEvent):
-                self._apply_job(event)
+                self._apply_job(event, now)
+            elif event.kind == "archived":
+                self._apply_archived(event, now)
             else:
                 self.changes.add(Change(event.id))
         self._tell()
@@ -135,9 +137,24 @@ class Cache:
         elif event.event == "withdrawn":
             self._remove(num, now)
 
-    def _apply_job(self, event: JobEvent) -> None:
+    def _apply_archived(self, event: SysEvent, now: int) -> None:
+        """Let go of runs that are no longer in the database."""
+        self.version += 1
+        # those that are only there were counted, and are sought anew
+        self.floor_version += 1
+        for run_id in event.detail.get("runs", []):
+            num = number_of(run_id)
+            self.changes.add(Change(event.id, num=num))
+            if num is not None:
+                self._remove(num, now)
+
+    def _apply_job(self, event: JobEvent, now: int) -> None:
         self.changes.add(Change(event.id, job_id=event.job_id))
         self.jobs_version += 1
+        for num in filter(None, map(number_of, event.withdrawn)):
+            self.changes.add(Change(event.id, num=num))
+            self.version += 1
+            self._remove(num, now)
         if event.job is None:
             self.jobs.pop(event.job_id, None)
         else:

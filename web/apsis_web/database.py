@@ -30,6 +30,8 @@ _STEPS: Final = 5_000
 _RUN: Final = "num, time_key, doc"
 
 Order = tuple[int, int]
+#: a connection inside a read transaction, as others name it who may not name the library
+Reads = sqlite3.Connection
 T = TypeVar("T")
 _facts: Final = msgspec.json.Decoder(StoredRun)
 
@@ -137,21 +139,34 @@ class Database:
         """Return how many finished runs before `bound` match an exact filter, leaving out some by number."""
         return await self._call(lambda c: _count(c, filter_, now, bound, without))
 
+    async def read(self, work: Callable[[Reads], T]) -> T:
+        """Return what a piece of work reads, in one transaction; it is broken off at the deadline."""
+        return await self._call(work)
+
+    def read_now(self, work: Callable[[Reads], T], deadline: float, *, together: bool) -> T:
+        """Do the same in the calling thread, for a process of its own; `deadline` in seconds.
+
+        Not `together`: each statement is a transaction, as a long one would have the log of the database grow.
+        """
+        return self._transact(work, deadline, together=together)
+
     async def _call(self, work: Callable[[sqlite3.Connection], T], deadline: float = DEADLINE) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, work, deadline)
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T], deadline: float) -> T:
+    def _transact(self, work: Callable[[sqlite3.Connection], T], deadline: float, *, together: bool = True) -> T:
         try:
             connection = self._connection()
             end = time.monotonic() + deadline
             connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
-            connection.execute("BEGIN")
+            if together:
+                connection.execute("BEGIN")
             try:
                 return work(connection)
             finally:
                 connection.set_progress_handler(None, 0)
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise TookTooLong from error

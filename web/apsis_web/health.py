@@ -1,11 +1,12 @@
 """Sanity: checks of what web can see, each with an id, a status and a sentence that says what to do."""
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import msgspec
 
 from apsis import manager_socket
 from apsis.config import Disk
@@ -17,16 +18,22 @@ from apsis.times import format_time
 from apsis_bus import topics
 from apsis_bus.lock import read_lock
 from apsis_bus.peer import Peer, Published
-from apsis_web.asking import Place, ServiceAway, StoreAsk
+from apsis_web.asking import AlertsAsk, HostAsk, Place, ServiceAway, StoreAsk
 from apsis_web.cache import Cache
 from apsis_web.database import Database, DatabaseAway, TookTooLong
 from apsis_web.disks import look_at_disks
+from apsis_web.explaining.sanity import Sanity
+from apsis_web.jobs import state_of_files
 
 #: seconds without a heartbeat after which the scheduler is said to be silent, and to be away
 _SILENT: Final = 12.0
 _AWAY: Final = 30.0
 _SEVERITY: Final = ("ok", "warn", "fail")
 _MANAGER_TIMEOUT: Final = 2.0
+#: the host of this machine's supervisor
+HERE: Final = "local"
+#: seconds in which a host must answer
+_HOST_TIMEOUT: Final = 2.0
 #: seconds for which one look serves all who ask
 _FRESH: Final = 1.0
 
@@ -40,18 +47,30 @@ class Check:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """Whom health asks whether they answer."""
+
+    store: StoreAsk
+    hosts: HostAsk
+    alerts: AlertsAsk
+
+
 class Health:
     """Looks, and remembers since when each check is as it is."""
 
     def __init__(  # each is asked for its part
-        self, home: Home, peer: Peer, cache: Cache, database: Database, store: StoreAsk, disk: Disk
+        self, home: Home, peer: Peer, cache: Cache, database: Database, asks: Asks, disk: Disk, sanity: Sanity
     ) -> None:
         self._home = home
         self._disk = disk
         self._peer = peer
         self._cache = cache
         self._database = database
-        self._store = store
+        self._store = asks.store
+        self._hosts = asks.hosts
+        self._alerts = asks.alerts
+        self._sanity = sanity
         self._since: dict[str, tuple[str, str]] = {}
         self._heard: float | None = None
         #: what the scheduler said last of what keeps it from its work
@@ -77,15 +96,27 @@ class Health:
         # Shielded: one who hangs up must not break off the look of the others.
         return await asyncio.shield(self._looking)
 
+    async def examine(self) -> dict[str, Any]:
+        """Return a look with the findings of an examination that is made for it."""
+        await self._sanity.now()
+        self._last = None
+        return await self.look()
+
     async def _look(self) -> dict[str, Any]:
-        manager, database, store = await asyncio.gather(self._manager(), self._read_database(), self._ask_store())
+        if self._cache.loaded:
+            self._sanity.refresh()
+        manager, database, store, host, alerts = await asyncio.gather(
+            self._manager(), self._read_database(), self._ask_store(), self._ask_host(), self._ask_alerts()
+        )
         services, manager_check = manager
         checks = [
             self._hub(),
             self._scheduler(services),
             database,
             store,
+            alerts,
             *hosts(services, self._home),
+            *host,
             manager_check,
             *_services(services),
             *self._disks(),
@@ -96,6 +127,8 @@ class Health:
             "status": max((check.status for check in checks), key=_SEVERITY.index),
             "checks": [self._dated(check, now) for check in checks],
             "services": services,
+            "findings": [*self._found(checks), *msgspec.to_builtins(self._sanity.findings)],
+            "examined": self._sanity.summary(),
         }
         self._last = (time.monotonic(), health)
         return health
@@ -106,6 +139,28 @@ class Health:
             since = now
         self._since[check.id] = (check.status, since)
         return {"id": check.id, "status": check.status, "message": check.message, "since": since}
+
+    def _found(self, checks: list[Check]) -> list[dict[str, str]]:
+        """Return the checks that are not well in the form of findings."""
+        return [
+            {
+                "id": check.id,
+                "severity": "error" if check.status == "fail" else "warning",
+                "subject": check.id,
+                "text": check.message,
+                "hint": "",
+                "since": self._since[check.id][1],
+            }
+            for check in checks
+            if check.status != "ok"
+        ]
+
+    async def _ask_host(self) -> list[Check]:
+        """Return a check where the supervisor of this machine does not answer, though its process may be there."""
+        if not self._peer.connected or await self._hosts.answers(HERE, _HOST_TIMEOUT):
+            return []
+        words = "does not answer; nothing is started there, and no end is told, until it does"
+        return [Check(f"host-{HERE}", "fail", f"the supervisor of host {HERE} {words}")]
 
     def _hub(self) -> Check:
         if self._peer.connected:
@@ -158,6 +213,20 @@ class Health:
             return Check("store", "warn", error.message)
         return Check("store", "ok", "answers")
 
+    async def _ask_alerts(self) -> Check:
+        if not self._peer.connected:
+            return Check("alerts", "warn", "cannot be asked without the hub")
+        try:
+            state = await self._alerts.state()
+        except ApsisError:
+            return Check("alerts", "warn", "away; what is to be told waits, and is told when it is back")
+        if state.problems:
+            return Check("alerts", "fail", "; ".join(state.problems))
+        if state.dead:
+            words = f"{state.dead} could not be delivered and are given up"
+            return Check("alerts", "warn", f"{words}: see `apsisctl alerts list`, then `apsisctl alerts retry`")
+        return Check("alerts", "ok", f"{state.waiting} wait to be delivered" if state.waiting else "all are delivered")
+
     async def _manager(self) -> tuple[list[dict[str, Any]], Check]:
         try:
             status = await asyncio.to_thread(manager_socket.status, self._home, _MANAGER_TIMEOUT)
@@ -166,13 +235,7 @@ class Health:
         return list(status.get("services", [])), Check("manager", "ok", "watches the services")
 
     def _job_files(self) -> Check:
-        errors = json.loads(self._cache.job_errors)
-        if not errors:
-            return Check("jobs", "ok", f"{len(self._cache.jobs)} jobs, all files are good")
-        first = errors[0]
-        where = ":".join(str(first[key]) for key in ("file", "line") if first.get(key))
-        files = len({error.get("file") for error in errors})
-        return Check("jobs", "warn", f"{files} job files have errors; the first: {where}: {first.get('message', '')}")
+        return Check("jobs", *state_of_files(self._cache))
 
 
 def hosts(services: list[dict[str, Any]], home: Home) -> list[Check]:

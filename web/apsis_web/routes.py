@@ -6,7 +6,24 @@ from typing import Any, Final
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 
-from apsis_web.handlers import about, actions, control, events, figures, jobs, login, output_lines, outputs, page, runs
+from apsis_web.handlers import (
+    about,
+    actions,
+    alerts,
+    checking,
+    control,
+    events,
+    explaining,
+    figures,
+    jobs,
+    login,
+    output_lines,
+    outputs,
+    page,
+    pausing,
+    runs,
+    versions,
+)
 from apsis_web.handlers.resource import Missing
 from apsis_web.websocket.handler import Live
 
@@ -28,7 +45,10 @@ RESOURCES: Final[list[tuple[str, type[RequestHandler]]]] = [
     (r"/runs/bulk", actions.ActOnMany),
     (_RUN, runs.OneRun),
     (_RUN + r"/log", runs.RunLog),
+    (_RUN + r"/version", versions.RunVersion),
     (_RUN + rf"/({'|'.join(actions.ACTIONS)})", actions.Act),
+    (_RUN + r"/why", explaining.WhyRun),
+    (_RUN + r"/dependencies", explaining.RunNeeds),
     (_RUN + r"/processes", figures.Processes),
     (_RUN + r"/samples", figures.Samples),
     (_RUN + r"/outputs", outputs.Outputs),
@@ -37,13 +57,28 @@ RESOURCES: Final[list[tuple[str, type[RequestHandler]]]] = [
     (_RUN + r"/output/([^/]+)/(lines|tail)", output_lines.OutputLines),
     (_RUN + r"/output/([^/]+)/search", output_lines.OutputSearch),
     (r"/jobs", jobs.Jobs),
+    (r"/jobs/check", checking.CheckJob),
     (r"/jobs/reload", jobs.Reload),
     (_JOB, jobs.OneJob),
     (_JOB + r"/runs", jobs.JobRuns),
+    (_JOB + r"/versions", versions.JobVersions),
+    (_JOB + r"/why", explaining.WhyJob),
+    (_JOB + r"/schedule", explaining.JobSchedule),
+    (_JOB + r"/(pause|resume)", pausing.PauseJob),
+    (r"/forecast", explaining.Forecast),
+    (r"/why", explaining.Why),
+    (r"/missed", explaining.Missed),
     (r"/events", events.Events),
+    (r"/alerts", alerts.AlertsReport),
+    (r"/alerts/retry", alerts.Retry),
+    (r"/alerts/test", alerts.Test),
     (r"/control/status", control.ControlStatus),
+    (r"/control/(pause|resume)", pausing.PauseAll),
     (r"/control/restart", control.Restart),
     (r"/control/shutdown", control.Shutdown),
+    (r"/control/archive", control.Archive),
+    (r"/control/vacuum", control.Vacuum),
+    (r"/control/retention", control.Retention),
 ]
 
 #: paths that the page itself makes something of

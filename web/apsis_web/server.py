@@ -8,13 +8,15 @@ import tornado.web
 from apsis.home import Home
 from apsis_bus.peer import BusRefused, Peer
 from apsis_bus.service import Service
-from apsis_web.asking import HostAsk, SchedulerAsk, StoreAsk
+from apsis_web.asking import AlertsAsk, HostAsk, SchedulerAsk, StoreAsk
 from apsis_web.cache import Cache
 from apsis_web.database import Database
+from apsis_web.explaining.asking import Explainer
+from apsis_web.explaining.sanity import Sanity
 from apsis_web.feed import Feed
 from apsis_web.gate import BODY_MAX
 from apsis_web.handlers.resource import Missing
-from apsis_web.health import Health
+from apsis_web.health import Asks, Health
 from apsis_web.hosts import Hosts
 from apsis_web.jobs import JobList
 from apsis_web.listening import listen
@@ -71,7 +73,10 @@ class Web(Service):
 
     def _make_site(self, home: Home) -> Site:
         cache, database = Cache(), Database(self.config.database)
-        store = StoreAsk(self._peer)
+        store, supervisors, alerts = StoreAsk(self._peer), HostAsk(self._peer), AlertsAsk(self._peer)
+        asks = Asks(store, supervisors, alerts)
+        explainer = Explainer(home)
+        self._sanity = Sanity(explainer)
         return Site(
             home=home,
             config=self.config,
@@ -80,9 +85,11 @@ class Web(Service):
             database=database,
             scheduler=SchedulerAsk(self._peer),
             store=store,
-            supervisors=HostAsk(self._peer),
+            supervisors=supervisors,
+            alerts=alerts,
+            explainer=explainer,
             outputs=LiveOutputs(self._peer),
-            health=Health(home, self._peer, cache, database, store, self.config.disk),
+            health=Health(home, self._peer, cache, database, asks, self.config.disk, self._sanity),
             sessions=Sessions(home),
             hosts=Hosts(self.config.web.bind),
         )
@@ -108,6 +115,8 @@ class Web(Service):
         if self._site.sockets:
             await asyncio.sleep(_FAREWELL)
         self._joining.cancel()
+        await self._sanity.close()
+        await self._site.explainer.close()
         await self._feed.stop()
         await self._peer.close()
         self._site.database.close()

@@ -6,10 +6,11 @@ from typing import Protocol
 
 from apsis.config import Config
 from apsis.home import Home
-from apsis_web.asking import HostAsk, SchedulerAsk, StoreAsk
+from apsis_web.asking import AlertsAsk, HostAsk, SchedulerAsk, StoreAsk
 from apsis_web.attempts import Attempts
 from apsis_web.cache import Cache
 from apsis_web.database import Database
+from apsis_web.explaining.asking import Explainer
 from apsis_web.health import Health
 from apsis_web.hosts import Hosts
 from apsis_web.jobs import JobList
@@ -37,7 +38,9 @@ class Site:
     scheduler: SchedulerAsk
     store: StoreAsk
     supervisors: HostAsk
+    alerts: AlertsAsk
     outputs: LiveOutputs
+    explainer: Explainer
     health: Health
     sessions: Sessions
     hosts: Hosts

@@ -3,7 +3,7 @@
 import json
 import sys
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from apsis.cli.forms import one_line, print_facts
 from apsis.cli.terminal import has_glyphs, paint
 from apsis.cli.words import LOOKS, args_cell, duration, elapsed_cell, state_cell, time_cell, utc_now
 from apsis.errors import NotFound
+
+if TYPE_CHECKING:
+    from apsis.client import Client
 
 Json = dict[str, Any]
 
@@ -31,6 +34,8 @@ def command(connection: Connection, ids: tuple[str, ...], log: bool, form: str) 
             found = client.run(name) if is_run_id(name) else client.job(name)
         except NotFound:
             raise (no_such_run(client, name) if is_run_id(name) else no_such_job(client, name)) from None
+        if is_run_id(name):
+            found["version"] = _version(client, name)
         if log and is_run_id(name):
             found["log"] = client.log(name)
         shown.append(found)
@@ -69,7 +74,9 @@ def print_run(run: Json) -> None:
         "memory": f"{usage.get('maxrss', 0) / 1e6:.1f} MB at most" if usage else "",
         "output": "\n".join(f"{name}: {length} bytes" for name, length in (run.get("outputs") or {}).items()),
         "labels": " ".join(run.get("labels") or []),
+        "version": _version_text(run),
         "rerun of": run.get("rerun_of") or "",
+        "retry of": f"{run['retry_of']} (retry {run['attempt']})" if run.get("retry_of") else "",
         "reruns": " ".join(run.get("reruns") or []),
     }
     print_facts({name: value for name, value in facts.items() if value})
@@ -97,6 +104,7 @@ def print_job(job: Json) -> None:
         "labels": " ".join(job.get("labels") or []),
         "file": job.get("file") or "",
         "version": (job.get("version") or "")[:12],
+        "problems": "\n".join(_problem(one) for one in job.get("problems") or []),
     }
     print_facts({name: value for name, value in facts.items() if value})
 
@@ -106,6 +114,33 @@ def log_line(entry: Json, now: datetime) -> str:
     old = f"{entry['old']} → " if entry.get("old") else ""
     at = time_cell(entry["at"], now)
     return one_line(f"{at}  {old}{entry['event']}  by {entry['actor']}  {entry.get('reason') or ''}").rstrip()
+
+
+def _version(client: "Client", run_id: str) -> Json | None:
+    """Return the version that a run was bound from, without its definition; None: it is kept no more."""
+    try:
+        found = client.run_version(run_id)
+    except NotFound:
+        return None
+    return {key: value for key, value in found.items() if key != "definition"}
+
+
+def _version_text(run: Json) -> str:
+    """Return the version of its job that a run was bound from, and in what it differs from today's."""
+    short, version = (run.get("job_version") or "")[:12], run.get("version")
+    if not short or not version:
+        return short
+    if version["current"]:
+        return f"{short}, today's"
+    if version["today"] is None:
+        return f"{short}; the job is not loaded today"
+    return f"{short}; today's is {version['today'][:12]}, another in {', '.join(version['changes'])}"
+
+
+def _problem(finding: Json) -> str:
+    """Return what keeps the file of a job, as it is now, from being used."""
+    place = ":".join(str(finding[key]) for key in ("file", "line", "column") if finding.get(key))
+    return one_line(f"{place}: {finding.get('message', '')}; its last good version goes on")
 
 
 def _spec(spec: Json) -> str:

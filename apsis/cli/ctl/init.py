@@ -10,6 +10,7 @@ import click
 import apsis
 from apsis.cli.ctl.home_option import command_for, home_option
 from apsis.cli.ctl.managing import check_home
+from apsis.cli.ctl.since import since_option, tell_since
 from apsis.cli.ctl.whole_file import fresh_name, write_whole
 from apsis.errors import Conflict
 from apsis.home import Home
@@ -30,6 +31,7 @@ web:
 #   horizon: 86400      # seconds ahead for which runs are made
 #   max_ahead: 100      # runs made ahead for each schedule, at most
 #   max_age: null       # seconds; due times older than this are recorded and not run after a downtime
+#   since: null         # now, 2h, or a time: what was due before is recorded and not run when Apsis starts
 
 # waiting:
 #   max_time: null      # seconds that a run may wait for its conditions
@@ -70,8 +72,9 @@ _FOLDERS: Final = {
 @click.command()
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True, help="Add example jobs that show every feature, and their data.")
+@since_option
 @home_option
-def command(home: Home, directory: Path | None, demo: bool) -> None:
+def command(home: Home, directory: Path | None, demo: bool, since: str | None) -> None:
     """Make a home in DIRECTORY (default: $APSIS_HOME, else ~/.apsis).
 
     The home gets a configuration, a folder for jobs, and the token that logs you in. In a home that is
@@ -84,6 +87,7 @@ def command(home: Home, directory: Path | None, demo: bool) -> None:
     else:
         check_home(home)
     has_token = ensure_token(home)
+    tell_since(home, since)
     jobs = copy_demo(home) if demo else 0
     if is_new:
         click.echo(f"Made a home in {home.root}")

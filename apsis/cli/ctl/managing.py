@@ -5,6 +5,7 @@ import sys
 from typing import BinaryIO, Final
 
 from apsis.cli.ctl.home_option import command_for
+from apsis.cli.ctl.since import check_since
 from apsis.cli.terminal import note
 from apsis.config import load_config
 from apsis.errors import ConfigError
@@ -33,7 +34,9 @@ def check_config(home: Home) -> None:
     Raises:
         ConfigError: it cannot be used.
     """
-    jobs = load_config(home).job_dir
+    config = load_config(home)
+    check_since(home, config)
+    jobs = config.job_dir
     if not jobs.is_dir():
         note(f"  no job files: {jobs} is {'no folder' if jobs.exists() else 'not there'} (job_dir in {home.config})")
         note(f"  make it, or name another there; then: {command_for(home, 'reload')}")

@@ -16,7 +16,7 @@ from apsis.manager_socket import ask, follow, holder, status
 @click.option("--timeout", default=60.0, show_default=True, metavar="S", help="Seconds to wait until all are ready.")
 @home_option
 def command(home: Home, service: str | None, timeout: float) -> None:
-    """Restart SERVICE (hub, scheduler, supervisor, store, web), or all; running programs go on."""
+    """Restart SERVICE (hub, scheduler, supervisor, store, web, alerts), or all; running programs go on."""
     check_config(home)
     if service is None:
         before = holder(home, "manager")

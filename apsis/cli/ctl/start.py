@@ -12,8 +12,9 @@ import click
 from apsis.cli.ctl.home_option import command_for, home_option
 from apsis.cli.ctl.managing import check_config, check_home, manager_command, open_log
 from apsis.cli.ctl.settings import set_port
+from apsis.cli.ctl.since import since_option, tell_since
 from apsis.cli.terminal import note, paint
-from apsis.errors import ApsisError, Unavailable
+from apsis.errors import ApsisError, Conflict, Unavailable
 from apsis.home import Home
 from apsis.manager_socket import ManagerAway, ask, holder, status
 
@@ -26,14 +27,20 @@ _TRIES: Final = 4
 @click.option("--foreground", is_flag=True, help="Run here until Ctrl-C (for systemd too).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the page; noted in apsis.yaml. 0: a free one.")
 @click.option("--timeout", default=60.0, show_default=True, metavar="S", help="Seconds to wait until all are ready.")
+@since_option
 @home_option
-def command(home: Home, foreground: bool, port: int | None, timeout: float) -> None:
+def command(home: Home, foreground: bool, port: int | None, timeout: float, since: str | None) -> None:
     """Start all services and wait until they are ready.
 
     What runs already is left as it is; a service that outlived its manager is taken over.
     """
     check_home(home)
     if (running := _running(home)) is not None:
+        if since is not None:
+            raise Conflict(
+                f"Apsis runs already (pid {running['pid']}), and --since says what a start catches up",
+                hint=f"{command_for(home, 'stop')}, then start again with --since",
+            )
         wait_until_ready(home, None, timeout)
         note(f"Apsis runs already (pid {running['pid']})")
         if port is not None and not str(running["url"]).endswith(f":{port}"):
@@ -43,6 +50,7 @@ def command(home: Home, foreground: bool, port: int | None, timeout: float) -> N
     if port is not None:
         set_port(home, port)
     check_config(home)
+    tell_since(home, since)
     if foreground:
         os.execv(sys.executable, [*manager_command(home), "--foreground"])  # noqa: S606 - the manager takes this process over
     wait_until_ready(home, _start(home), timeout)

@@ -23,7 +23,7 @@ _MARKS: Final = {"warn": ("!", "yellow"), "fail": ("✖", "red")}
 #: seconds that health is waited for; without it the status is that of the processes alone
 _FOR_HEALTH: Final = 3.0
 #: in the order of starting
-SERVICES: Final = ("hub", "scheduler", "store", "supervisor", "web")
+SERVICES: Final = ("hub", "scheduler", "store", "supervisor", "web", "alerts")
 
 
 @click.command()

@@ -23,6 +23,8 @@ from apsis.messages.outputs import (
     ReadLines,
     ReadRange,
     Search,
+    SweepOutputs,
+    Swept,
 )
 from apsis_bus import topics
 from apsis_bus.peer import Delivery, Peer
@@ -278,6 +280,26 @@ class Store(Service):
     def on_output_stat(self, message: OutputStat, delivery: Delivery) -> None:
         """Answer with what there is of each stream."""
         self._answers.give(delivery, lambda: self._answers.stats(message))
+
+    def on_sweep(self, message: SweepOutputs, delivery: Delivery) -> None:
+        """Remove some of what is no longer kept, and answer with how much that was."""
+
+        def done(future: "asyncio.Future[int]") -> None:
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is None:
+                delivery.ok(Swept(removed=future.result(), more=future.result() >= TURN))
+            elif isinstance(error, OSError):
+                self._complain(error)
+                delivery.no("unavailable", f"the outputs cannot be removed: {error.strerror}")
+            else:
+                raise error
+
+        if delivery.sender.startswith("client/"):
+            delivery.no("denied", "outputs are removed by REST")
+            return
+        self._loop.run_in_executor(self._disk, self._sweeper.turn, time.time()).add_done_callback(done)
 
     def on_search(self, message: Search, delivery: Delivery) -> None:
         """Answer with the lines that one step of a search has found."""

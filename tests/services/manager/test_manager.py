@@ -13,7 +13,7 @@ from installation_stage import processes_of, until
 
 from apsis.manager_socket import ManagerAway, ask, holder
 
-SERVICES = ("hub", "scheduler", "store", "supervisor", "web", "manager")
+SERVICES = ("hub", "scheduler", "store", "supervisor", "web", "alerts", "manager")
 
 
 def kill(pid, number=signal.SIGKILL):
@@ -26,7 +26,14 @@ def test_all_services_come_up_and_stop_and_nothing_is_left(installation):
     assert now["state"] == "ok"
     assert now["home"] == str(installation.home.root)
     assert now["url"] in said
-    assert [service["name"] for service in now["services"]] == ["hub", "scheduler", "store", "supervisor", "web"]
+    assert [service["name"] for service in now["services"]] == [
+        "hub",
+        "scheduler",
+        "store",
+        "supervisor",
+        "web",
+        "alerts",
+    ]
     for service in now["services"]:
         assert service.keys() >= {"name", "pid", "state", "since", "restarts", "rss"}
         assert (service["state"], service["restarts"]) == ("running", 0)
@@ -42,7 +49,7 @@ def test_all_services_come_up_and_stop_and_nothing_is_left(installation):
     assert until(lambda: not processes_of(installation.home))
 
 
-@pytest.mark.parametrize("name", ["hub", "scheduler", "store", "supervisor", "web"])
+@pytest.mark.parametrize("name", ["hub", "scheduler", "store", "supervisor", "web", "alerts"])
 def test_a_service_that_is_killed_is_started_again_at_once(installation, name):
     installation.start()
     before = installation.pids()

@@ -1,7 +1,10 @@
 """Rules of the bus that only the source can show, and that each rule has the test that guards it."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,11 @@ ROOT = Path(__file__).parents[3]
 BUS = ROOT / "bus" / "apsis_bus"
 ZYGOTE = ROOT / "services" / "apsis_services" / "supervisor" / "zygote"
 FLOORS = ("apsis", "bus/apsis_bus", "services/apsis_services", "web/apsis_web")
+#: processes that have no bus: the check of a directory, spread over the processors, and what conditions are asked in
+WITHOUT_BUS = {
+    ROOT / "apsis" / "checking" / "directory.py",
+    ROOT / "services" / "apsis_services" / "scheduler" / "conditions" / "pool.py",
+}
 FORKS = {"fork", "forkpty", "register_at_fork"}
 
 
@@ -83,9 +91,16 @@ def test_the_slow_ways_into_asyncio_are_not_used() -> None:
 def test_nobody_forks_but_the_zygote() -> None:
     """A child that shares its parent's ZeroMQ context hangs, or answers in its place."""
     for path, tree in sources(*FLOORS):
-        if not path.is_relative_to(ZYGOTE):
+        if not path.is_relative_to(ZYGOTE) and path not in WITHOUT_BUS:
             assert not FORKS & names(tree), path
             assert not {name for name in names(tree) if name.split(".")[0] == "multiprocessing"}, path
+
+
+@pytest.mark.parametrize("module", ["apsis.checking.directory", "apsis_services.scheduler.conditions.evaluator"])
+def test_what_forks_beside_the_zygote_has_no_zeromq_loaded(module: str) -> None:
+    code = f"import sys, {module}; sys.exit(any(name.split('.')[0] in ('zmq', 'apsis_bus') for name in sys.modules))"
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("", "bus", "services", "web"))
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}).returncode == 0
 
 
 def test_the_zygote_knows_no_zeromq() -> None:

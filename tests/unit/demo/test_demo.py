@@ -20,7 +20,7 @@ from apsis.actions.registry import TYPES as ACTION_TYPES
 from apsis.conditions.registry import TYPES as CONDITION_TYPES
 from apsis.jobs import bind_args, complete_args, expand, load_jobs
 from apsis.messages.body import encode
-from apsis.programs import NoOp
+from apsis.programs.noop import NoOp
 from apsis.programs.registry import TYPES as PROGRAM_TYPES
 from apsis.schedules.registry import TYPES as SCHEDULE_TYPES
 
@@ -83,6 +83,12 @@ def run(job_id, home, args=None):
     return process.returncode, output
 
 
+#: other spellings, what cares for an installation itself, and what needs a receiver: `docs/jobs` has examples of them
+ELSEWHERE = {name for name in PROGRAM_TYPES if "." in name or name.startswith("procstar")}
+ELSEWHERE |= {"stats", "archive", "vacuum", "retention", "python", "http", "command", "email", "webhook"}
+ELSEWHERE |= {"const", "file", "skip_duplicate"}
+
+
 def test_all_load_without_a_finding():
     assert [str(each) for each in LOADED.errors] == []
     assert len(LOADED.jobs) >= 14
@@ -102,9 +108,9 @@ def test_together_they_show_each_type_and_feature_that_there_is():
     jobs = LOADED.jobs.values()
     schedules = [schedule for job in jobs for schedule in job.schedules]
     assert {each.type for each in schedules} == set(SCHEDULE_TYPES)
-    assert {job.program.type for job in jobs} == set(PROGRAM_TYPES)
-    assert {each.type for job in jobs for each in job.conditions} == set(CONDITION_TYPES)
-    assert {each.type for job in jobs for each in job.actions} == set(ACTION_TYPES)
+    assert {job.program.type for job in jobs} == set(PROGRAM_TYPES) - ELSEWHERE
+    assert {each.type for job in jobs for each in job.conditions} == set(CONDITION_TYPES) - ELSEWHERE
+    assert {each.type for job in jobs for each in job.actions} == set(ACTION_TYPES) - ELSEWHERE
     assert any(job.successors for job in jobs)
     assert any(schedule.terms.stop for schedule in schedules)
     assert any("acme-closed" in str(getattr(schedule, "calendar", "")) for schedule in schedules)

@@ -33,8 +33,10 @@ class HealthReport(Resource):
     """GET /health: the checks; the status is 200 whatever they found, as the answer itself is good."""
 
     async def get(self) -> None:
-        """Return the checks."""
-        self.send(await self.site.health.look())
+        """Return the checks and the findings; with `examine=1` the records are examined now."""
+        given = self.arguments_of("examine")
+        health = self.site.health
+        self.send(await (health.examine() if given.get("examine") in ("1", "true") else health.look()))
 
 
 class Stats(Resource):

@@ -7,11 +7,15 @@ import msgspec
 
 from apsis import manager_socket
 from apsis.errors import BadRequest
+from apsis.messages.requests import ArchiveRuns, FreePages
 from apsis_web.handlers.resource import Resource
 
-_SERVICES: Final = ("hub", "scheduler", "supervisor", "store", "web")
+_SERVICES: Final = ("hub", "scheduler", "supervisor", "store", "web", "alerts")
 #: seconds; a restart answers step by step, and web itself may be one of the steps
 _TIMEOUT: Final = 10.0
+#: runs that one request archives at most; the scheduler goes on between two
+_ARCHIVE_AT_ONCE: Final = 200
+_CENTURY: Final = 100 * 365 * 86_400.0
 
 
 class RestartOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +28,24 @@ class ShutdownOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """POST /control/shutdown."""
 
     kill_runs: bool = False
+
+
+class ArchiveOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /control/archive: runs that ended `age` seconds ago or longer, `count` at most, into the file `path`."""
+
+    path: str
+    age: float
+    count: int = 200
+
+
+class VacuumOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /control/vacuum: give free pages of the database back to the disk."""
+
+    pages: int = 2000
+
+
+class RetentionOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /control/retention."""
 
 
 class ControlStatus(Resource):
@@ -65,3 +87,46 @@ class Shutdown(_Order):
     async def post(self) -> None:
         """Stop all services."""
         await self.order({"do": "stop", "kill_runs": self.body(ShutdownOrder).kill_runs})
+
+
+class Archive(Resource):
+    """POST /control/archive."""
+
+    write_role = "admin"
+
+    async def post(self) -> None:
+        """Move some old runs into the archive; `more` says whether there are others."""
+        order = self.body(ArchiveOrder)
+        if not 1 <= order.count <= _ARCHIVE_AT_ONCE:
+            raise BadRequest(f"count is {order.count}; from 1 to {_ARCHIVE_AT_ONCE} go at once", loc="count")
+        if not 0 <= order.age <= _CENTURY:
+            raise BadRequest(f"age is {order.age}; give seconds, from 0 on", loc="age")
+        if not order.path or "\0" in order.path:
+            raise BadRequest("path is empty; name a file", loc="path")
+        done = await self.do(ArchiveRuns(path=order.path, age=order.age, count=order.count))
+        self.send({**done.result, "seq": done.seq})
+
+
+class Vacuum(Resource):
+    """POST /control/vacuum."""
+
+    write_role = "admin"
+
+    async def post(self) -> None:
+        """Give some pages back; `left` says how many are still free."""
+        order = self.body(VacuumOrder)
+        if order.pages < 1:
+            raise BadRequest(f"pages is {order.pages}; give a number from 1 on", loc="pages")
+        self.send((await self.do(FreePages(pages=order.pages))).result)
+
+
+class Retention(Resource):
+    """POST /control/retention."""
+
+    write_role = "admin"
+
+    async def post(self) -> None:
+        """Remove some of the outputs that are no longer kept; `more` says whether there may be others."""
+        self.body(RetentionOrder)
+        swept = await self.site.store.sweep()
+        self.send({"removed": swept.removed, "more": swept.more})
