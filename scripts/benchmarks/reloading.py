@@ -87,7 +87,8 @@ def _round(
 def _reload(home: Installation, changed: int) -> None:
     answer = home.call("POST", "/jobs/reload", {})
     found = len(answer["changed"])
-    if found != changed or answer["added"] or answer["removed"]:
+    # none where the watcher has been first: then it is its reading that the runs were due beside
+    if found not in (changed, 0) or answer["added"] or answer["removed"]:
         raise SystemExit(f"bench: {changed} jobs were to be others, and {found} are")
 
 
